@@ -1,0 +1,1 @@
+"""Places where lessons run, behind one contract (``base``), chosen by ``SYRINGE_BACKEND``."""

@@ -1,0 +1,270 @@
+"""The contract between the scheduler and a place where lessons run.
+
+No ORM object crosses this line: the scheduler hands over frozen descriptions and reads back
+observations. Which backend is in use is nobody's business but ``registry``'s.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from syringe_project.errors import Invalid, Unavailable
+
+
+class BackendUnavailable(Unavailable):
+    """The backend cannot be reached or is overloaded; the same call may succeed later."""
+
+    code = "backend_unavailable"
+    template = "The backend is not available: {reason}"
+
+
+class BackendRejected(Invalid):
+    """The backend will never accept this; ``reason_code`` is one of ``ReasonCode``."""
+
+    code = "backend_rejected"
+    template = "The backend refused: {reason}"
+
+    def __init__(self, *, reason: str, reason_code: str = "rejected") -> None:
+        super().__init__(reason=reason, reason_code=reason_code)
+        self.reason_code = reason_code
+
+
+class ReasonCode(StrEnum):
+    """Why a livelesson waits or failed, as learners and the API see it."""
+
+    NONE = ""
+    PENDING = "pending"
+    IMAGE_PULL = "image_pull"
+    IMAGE_MISSING = "image_missing"
+    NO_CAPACITY = "no_capacity"
+    CRASHED = "crashed"
+    CONFIGURATION_FAILED = "configuration_failed"
+    CONFIGURATION_UNSUPPORTED = "configuration_unsupported"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    REJECTED = "rejected"
+    BACKEND_UNAVAILABLE = "backend_unavailable"
+    VANISHED = "vanished"
+    INTERNAL = "internal"
+
+
+class Phase(StrEnum):
+    """Where an environment, an endpoint or a configuration job stands."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+_NAME = re.compile(r"(?P<id>[0-9a-f]{32})-(?P<attempt>[0-9]{1,6})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EnvironmentRef:
+    """The identity of one environment: each attempt of a livelesson has one of its own."""
+
+    live_lesson_id: UUID
+    attempt: int
+
+    @property
+    def name(self) -> str:
+        """The name backends build on: 34 to 39 characters, valid as a DNS label."""
+        return f"{self.live_lesson_id.hex}-{self.attempt}"
+
+    @classmethod
+    def parse(cls, name: str) -> EnvironmentRef:
+        """Read a name back; raise ValueError for anything that ``name`` cannot produce."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"not an environment name: {name!r}")
+        return cls(UUID(match["id"]), int(match["attempt"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """What an endpoint is made of; the passwords are for inside the lesson's network."""
+
+    slug: str
+    flavor: str = "untrusted"
+    enable_forwarding: bool = False
+    network_interfaces: tuple[str, ...] = ()
+    ssh_user: str = ""
+    ssh_password: str = field(default="", repr=False)
+    config_user: str = ""
+    config_password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PresentationSpec:
+    """One way into an endpoint; ``type`` is ``ssh`` or ``http``."""
+
+    name: str
+    port: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """One machine of a lesson; ``configuration_type`` is ``""``, python, ansible or napalm."""
+
+    name: str
+    image: ImageSpec
+    configuration_type: str = ""
+    additional_ports: tuple[int, ...] = ()
+    presentations: tuple[PresentationSpec, ...] = ()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Every port others may connect to, once each, in the order of the lesson file."""
+        listed = (*(p.port for p in self.presentations), *self.additional_ports)
+        return tuple(dict.fromkeys(listed))
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSpec:
+    """A link of its own between two endpoints; ``subnet`` is CIDR or empty."""
+
+    a: str
+    b: str
+    subnet: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """``configurations`` maps an endpoint's name to its file below the lesson's folder."""
+
+    guide_type: str = "markdown"
+    configurations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LessonSpec:
+    """A lesson with its images resolved, exactly as a livelesson keeps it for its whole life."""
+
+    slug: str
+    digest: str
+    bundle_sha256: str
+    endpoints: tuple[EndpointSpec, ...]
+    stages: tuple[StageSpec, ...]
+    connections: tuple[ConnectionSpec, ...] = ()
+    ready_delay_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSpec:
+    """Everything a backend needs to build one environment.
+
+    ``access_password`` is random per environment; ``read_bundle`` returns the lesson's folder
+    as tar.gz whose SHA-256 is ``lesson.bundle_sha256`` and is called only when it is needed.
+    """
+
+    ref: EnvironmentRef
+    session_id: UUID
+    lesson: LessonSpec
+    access_password: str = field(repr=False)
+    read_bundle: Callable[[], bytes] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who the gateway is when it opens a terminal on an endpoint."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointObservation:
+    """What one endpoint is doing.
+
+    ``ports`` maps each of the endpoint's ports to the port to connect to on ``host``.
+    ``answering`` is None where the scheduler has to test reachability itself, else the
+    backend's own verdict. ``log_tail`` is for operators.
+    """
+
+    phase: Phase
+    reason: ReasonCode = ReasonCode.NONE
+    message: str = ""
+    host: str = ""
+    ports: Mapping[int, int] = field(default_factory=dict)
+    answering: bool | None = None
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobObservation:
+    """How one configuration job stands: STARTING, RUNNING, SUCCEEDED or FAILED."""
+
+    phase: Phase
+    message: str = ""
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentObservation:
+    """What exists under one ref; ``jobs`` is keyed by (endpoint name, run)."""
+
+    phase: Phase
+    reason: ReasonCode = ReasonCode.NONE
+    message: str = ""
+    endpoints: Mapping[str, EndpointObservation] = field(default_factory=dict)
+    jobs: Mapping[tuple[str, int], JobObservation] = field(default_factory=dict)
+
+
+ABSENT = EnvironmentObservation(phase=Phase.ABSENT)
+
+
+class RuntimeBackend(abc.ABC):
+    """A place where lessons run.
+
+    Every method returns at once, may be called from several threads and processes, and may be
+    called twice, late, or after a crash: ``ensure`` on something running and ``destroy`` on
+    something gone both succeed. They raise only ``BackendUnavailable`` (try again) or
+    ``BackendRejected`` (give up).
+    """
+
+    label: ClassVar[str]
+    """What a livelesson's ``backend`` column holds."""
+
+    @abc.abstractmethod
+    def ensure(self, spec: EnvironmentSpec) -> None:
+        """Ask for the environment to exist. Returns before it is ready."""
+
+    @abc.abstractmethod
+    def observe(
+        self, refs: Sequence[EnvironmentRef]
+    ) -> Mapping[EnvironmentRef, EnvironmentObservation]:
+        """Report what exists now, from the runtime; every ref asked for is in the answer."""
+
+    @abc.abstractmethod
+    def configure(self, spec: EnvironmentSpec, *, stage: int, endpoint: str, run: int) -> None:
+        """Ask for an endpoint to be configured for a stage.
+
+        ``run`` names the job: a second call with the same endpoint and run changes nothing,
+        another run starts afresh. Its progress is in ``observe(...).jobs[endpoint, run]``.
+        """
+
+    @abc.abstractmethod
+    def destroy(self, ref: EnvironmentRef) -> None:
+        """Ask for everything under this ref to disappear; observed ABSENT when it has."""
+
+    @abc.abstractmethod
+    def owned(self) -> Iterable[EnvironmentRef]:
+        """List every environment of this instance, so that forgotten ones can be found."""
+
+    @abc.abstractmethod
+    def login(self, spec: EnvironmentSpec, endpoint: str) -> Login:
+        """Return the credentials of the endpoint's SSH server. Calls nothing outside."""
+
+    def preflight(self) -> Sequence[str]:
+        """Name, one sentence each, what prevents this backend from working on this machine."""
+        return ()

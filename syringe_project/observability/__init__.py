@@ -1,0 +1,1 @@
+"""How Syringe can be watched: logs and error reports."""

@@ -1,0 +1,149 @@
+"""Django's settings, derived from ``environment``; environments differ by variables only."""
+
+from typing import Any
+
+import dj_database_url
+
+from syringe_project.environment import PROJECT_ROOT, environment, split_list
+from syringe_project.observability import errors as error_reporting
+from syringe_project.observability.logs import logging_config
+
+env = environment()
+
+SYRINGE_INSTANCE = env.instance
+SYRINGE_TIER = env.tier
+SYRINGE_PUBLIC_URL = env.public_url or f"http://localhost:{env.port}"
+SYRINGE_TRUSTED_PROXIES = split_list(env.trusted_proxies)
+SYRINGE_INSTANCE_FOLDER = env.instance_folder
+SYRINGE_BACKEND = env.backend
+SYRINGE_FAKE_SCRIPT = env.fake_script
+SYRINGE_LIVELESSONS_PER_SESSION = env.livelessons_per_session
+SYRINGE_SESSIONS_PER_ADDRESS = env.sessions_per_address
+SYRINGE_BOOT_TIMEOUT_SECONDS = env.boot_timeout_seconds
+SYRINGE_CONFIGURATION_TIMEOUT_SECONDS = env.configuration_timeout_seconds
+SYRINGE_START_ATTEMPTS = env.start_attempts
+SYRINGE_LEASE_SECONDS = env.lease_seconds
+SYRINGE_IDLE_TIMEOUT_SECONDS = env.idle_timeout_seconds
+SYRINGE_LIFETIME_SECONDS = env.lifetime_seconds
+SYRINGE_EXTENSION_SECONDS = env.extension_seconds
+SYRINGE_MAX_LIFETIME_SECONDS = env.max_lifetime_seconds
+SYRINGE_SESSION_TIMEOUT_SECONDS = env.session_timeout_seconds
+SYRINGE_RETENTION_SECONDS = env.retention_seconds
+SYRINGE_BUNDLE_MAX_BYTES = env.bundle_max_bytes
+SYRINGE_FAILPOINT = env.failpoint
+SYRINGE_REDIS_URL = env.redis_url.get_secret_value()
+
+BASE_DIR = PROJECT_ROOT
+SECRET_KEY = env.secret_key.get_secret_value()
+DEBUG = env.debug
+ALLOWED_HOSTS = split_list(env.allowed_hosts)
+ROOT_URLCONF = "syringe_project.urls"
+WSGI_APPLICATION = "syringe_project.wsgi.application"
+ASGI_APPLICATION = "syringe_project.asgi.application"
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "lessons",
+    "livelessons",
+    "scheduler",
+    "garbage_collector",
+    "curriculum",
+    "gateway",
+    "web",
+]
+
+MIDDLEWARE = [
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES: dict[str, Any] = {
+    "default": {
+        **dj_database_url.parse(
+            env.database_url.get_secret_value(), conn_max_age=300, conn_health_checks=True
+        ),
+    }
+}
+# Every outside call has its own limit: connecting here, running a statement in the server.
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    connect_timeout=5,
+    application_name=f"syringe-{env.instance}",
+    options="-c statement_timeout=20000 -c lock_timeout=10000",
+)
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = PROJECT_ROOT / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+
+CORS_URLS_REGEX = r"^/(acore/)?exp/"
+if env.cors_allowed_origins.strip() == "*":
+    CORS_ALLOW_ALL_ORIGINS = True
+else:
+    CORS_ALLOWED_ORIGINS = split_list(env.cors_allowed_origins)
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "syringe_project.api.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Syringe",
+    "DESCRIPTION": "Live, interactive lessons from a curriculum kept as code.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+LOGGING = logging_config(level=env.log_level)
+LOGGING_CONFIG = "logging.config.dictConfig"
+
+error_reporting.initialise(
+    dsn=env.sentry_dsn.get_secret_value(), instance=env.instance, tier=env.tier
+)

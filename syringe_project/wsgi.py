@@ -1,0 +1,8 @@
+"""The web process: API, pages and admin."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syringe_project.settings")
+application = get_wsgi_application()
