@@ -80,6 +80,7 @@ class LiveLesson(models.Model):
 
     desired = models.CharField(max_length=10, choices=Desired.choices, default=Desired.RUNNING)
     desired_stage = models.PositiveSmallIntegerField(default=0)
+    desired_restarts = models.PositiveSmallIntegerField(default=0)
     generation = models.PositiveBigIntegerField(default=1)
 
     state = models.CharField(max_length=20, choices=State.choices, default=State.INITIALIZED)
@@ -96,6 +97,7 @@ class LiveLesson(models.Model):
     )
 
     attempt = models.PositiveSmallIntegerField(default=1, help_text="Names the environment.")
+    restarts = models.PositiveSmallIntegerField(default=0, help_text="Restarts carried out.")
     start_attempts = models.PositiveSmallIntegerField(
         default=1, help_text="Environments tried since the last wish to start."
     )

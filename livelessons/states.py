@@ -48,12 +48,8 @@ ALLOWED: dict[State, frozenset[State]] = {
     State.BOOTING: frozenset(
         {State.CONFIGURATION, State.INITIALIZED, State.FAILED, State.DELETING}
     ),
-    State.CONFIGURATION: frozenset(
-        {State.READY, State.INITIALIZED, State.FAILED, State.DELETING}
-    ),
-    State.READY: frozenset(
-        {State.CONFIGURATION, State.INITIALIZED, State.FAILED, State.DELETING}
-    ),
+    State.CONFIGURATION: frozenset({State.READY, State.INITIALIZED, State.FAILED, State.DELETING}),
+    State.READY: frozenset({State.CONFIGURATION, State.INITIALIZED, State.FAILED, State.DELETING}),
     State.FAILED: frozenset({State.DELETING}),
     State.DELETING: frozenset({State.DELETED}),
     State.DELETED: frozenset(),

@@ -11,7 +11,7 @@ from scheduler.backends.base import RuntimeBackend
 
 @cache
 def _load(path: str) -> RuntimeBackend:
-    return cast(RuntimeBackend, import_string(path)())
+    return cast("RuntimeBackend", import_string(path)())
 
 
 def current_backend() -> RuntimeBackend:

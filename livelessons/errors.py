@@ -1,0 +1,64 @@
+"""What can go wrong with sessions and livelessons."""
+
+from syringe_project.errors import Conflict, Invalid, NotFound, TooMany, Unavailable
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+    template = "There is no such session."
+
+
+class LiveLessonNotFound(NotFound):
+    code = "livelesson_not_found"
+    template = "There is no such livelesson."
+
+
+class LiveLessonBusy(Conflict):
+    """Another action runs; ``retry_after`` is in seconds."""
+
+    code = "livelesson_busy"
+    template = "The livelesson is busy: {action} is running."
+
+
+class TooManyLiveLessons(TooMany):
+    code = "too_many_livelessons"
+    template = "This session already has {limit} livelessons, which is the limit."
+
+
+class TooManySessions(TooMany):
+    code = "too_many_sessions"
+    template = "This address already has {limit} sessions, which is the limit."
+
+
+class LessonNotStartable(Unavailable):
+    code = "lesson_not_startable"
+    template = "The lesson {slug} cannot be started: {reason}"
+
+
+class InvalidStage(Invalid):
+    code = "invalid_stage"
+    template = "The lesson {slug} has no stage {stage}."
+
+
+class LifetimeExhausted(Conflict):
+    code = "lifetime_exhausted"
+    template = "The livelesson cannot live longer than it already may."
+
+
+class IdentityTaken(Conflict):
+    code = "identity_taken"
+    template = "This {provider} identity belongs to another learner."
+
+
+class LeaseLost(Conflict):
+    """The row is no longer ours to write: the lease ran out, or a new wish came in between."""
+
+    code = "lease_lost"
+    template = "Another run or a new wish overtook livelesson {live_lesson_id}."
+
+
+class StaleTransition(Conflict):
+    """The table of states does not allow the move from where the row stands."""
+
+    code = "stale_transition"
+    template = "Livelesson {live_lesson_id} cannot become {to}."

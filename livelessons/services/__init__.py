@@ -1,0 +1,32 @@
+"""Records of sessions and livelessons. Asking for work is ``scheduler.services``' business."""
+
+from livelessons.services.leases import leases_release, leases_take, live_lesson_move
+from livelessons.services.livelessons import (
+    live_lesson_create,
+    live_lesson_extend,
+    live_lesson_touch,
+    live_lesson_wish,
+)
+from livelessons.services.locks import lock_break, lock_take
+from livelessons.services.sessions import (
+    learner_link,
+    session_create,
+    session_persist,
+    session_touch,
+)
+
+__all__ = [
+    "learner_link",
+    "leases_release",
+    "leases_take",
+    "live_lesson_create",
+    "live_lesson_extend",
+    "live_lesson_move",
+    "live_lesson_touch",
+    "live_lesson_wish",
+    "lock_break",
+    "lock_take",
+    "session_create",
+    "session_persist",
+    "session_touch",
+]

@@ -1,0 +1,104 @@
+"""Leases and moves: how the scheduler alone, and one run of it at a time, writes what is."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from livelessons.errors import LeaseLost, StaleTransition
+from livelessons.models import LiveLesson, LiveLessonChange, LiveLessonLock
+from livelessons.states import State, sources_of
+from livelessons.wakeups import wake
+
+_UNLOCKING = frozenset({State.READY, State.FAILED, State.DELETED})
+
+
+def leases_take(*, live_lesson_ids: Sequence[UUID], ttl: timedelta) -> list[LiveLesson]:
+    """Take the lease of every row that nobody else works on, and return those rows.
+
+    The token is new for every run, not the Celery task's id: a message that Redis delivers
+    twice has one id and two runs. The generation is remembered with the lease.
+    """
+    token = uuid4()
+    free = Q(lease_until=None) | Q(lease_until__lt=Now())
+    taken = LiveLesson.objects.filter(free, pk__in=live_lesson_ids).update(
+        lease_token=token, lease_until=Now() + ttl, lease_generation=F("generation")
+    )
+    if not taken:
+        return []
+    return list(LiveLesson.objects.filter(lease_token=token).prefetch_related("endpoints"))
+
+
+def _held(live_lesson: LiveLesson) -> Q:
+    return Q(
+        pk=live_lesson.pk,
+        lease_token=live_lesson.lease_token,
+        generation=live_lesson.lease_generation,
+    )
+
+
+def leases_release(*, live_lessons: Sequence[LiveLesson], next_look_at: datetime | None) -> None:
+    """Close runs that changed nothing but when to look again, in one statement.
+
+    All rows are of one ``leases_take``. Rows that a wish overtook are released by it as well,
+    and stay due.
+    """
+    if not live_lessons:
+        return
+    token = live_lessons[0].lease_token
+    ids = [live_lesson.pk for live_lesson in live_lessons]
+    rows = LiveLesson.objects.filter(pk__in=ids, lease_token=token)
+    current = rows.filter(generation=F("lease_generation"))
+    if current.update(lease_token=None, lease_until=None, next_look_at=next_look_at) < len(ids):
+        rows.update(lease_token=None, lease_until=None, next_look_at=Now())
+
+
+def live_lesson_move(
+    *,
+    live_lesson: LiveLesson,
+    to: State | None,
+    at: datetime,
+    next_look_at: datetime | None,
+    **changes: object,
+) -> None:
+    """Write what a run found: the only statement that changes ``state``.
+
+    It happens if the run still holds its lease, no wish came in between, and ``states`` allows
+    the move; history, lock and wake-up follow in the same transaction. ``to`` None keeps the
+    state. Raises LeaseLost or StaleTransition, having written nothing.
+    """
+    values: dict[str, object] = {
+        **changes,
+        "next_look_at": next_look_at,
+        "lease_token": None,
+        "lease_until": None,
+        "version": F("version") + 1,
+    }
+    rows = LiveLesson.objects.filter(_held(live_lesson))
+    if to is not None:
+        values |= {"state": to, "state_since": at}
+        rows = rows.filter(state__in=sources_of(to))
+    with transaction.atomic():
+        if not rows.update(**values):
+            if LiveLesson.objects.filter(_held(live_lesson)).exists():
+                raise StaleTransition(live_lesson_id=live_lesson.pk, to=to)
+            raise LeaseLost(live_lesson_id=live_lesson.pk)
+        for name, value in changes.items():
+            setattr(live_lesson, name, value)
+        if to is not None:
+            live_lesson.state = to
+            LiveLessonChange.objects.create(
+                live_lesson=live_lesson,
+                at=at,
+                state=to,
+                stage=live_lesson.stage,
+                attempt=live_lesson.attempt,
+                reason_code=live_lesson.reason_code,
+                reason=live_lesson.reason,
+            )
+            if to in _UNLOCKING:
+                LiveLessonLock.objects.filter(live_lesson=live_lesson).delete()
+        wake(live_lesson.pk)

@@ -1,0 +1,131 @@
+"""Livelessons: what is wished of them, and that they are used."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from lessons.models import Lesson
+from livelessons.errors import (
+    InvalidStage,
+    LifetimeExhausted,
+    LiveLessonNotFound,
+    TooManyLiveLessons,
+)
+from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonChange, LiveSession
+from livelessons.services.locks import lock_take
+from livelessons.states import LIVE, Action, Desired, State
+from livelessons.wakeups import wake
+from syringe_project.locks import AdvisoryLock, advisory_lock
+
+_TOUCH_INTERVAL = timedelta(seconds=30)
+
+
+@transaction.atomic
+def live_lesson_create(
+    *, session: LiveSession, lesson: Lesson, stage: int, holder: str, backend: str
+) -> tuple[LiveLesson, bool]:
+    """Record the wish for a lesson; return its row and whether it is new.
+
+    Creations of one session take turns, so that two identical requests yield one row and the
+    limit counts exactly. Raises TooManyLiveLessons and InvalidStage.
+    """
+    stages = lesson.spec["stages"]
+    if not 0 <= stage < len(stages):
+        raise InvalidStage(slug=lesson.slug, stage=stage)
+    advisory_lock(AdvisoryLock.SESSION_QUOTA, str(session.pk))
+    wanted = LiveLesson.objects.filter(session=session, state__in=LIVE, desired=Desired.RUNNING)
+    existing = wanted.filter(slug=lesson.slug).first()
+    if existing is not None:
+        return existing, False
+    limit = settings.SYRINGE_LIVELESSONS_PER_SESSION
+    if limit and wanted.count() >= limit:
+        raise TooManyLiveLessons(limit=limit)
+    now = timezone.now()
+    live_lesson = LiveLesson.objects.create(
+        session=session,
+        lesson=lesson,
+        slug=lesson.slug,
+        spec=lesson.spec,
+        backend=backend,
+        desired_stage=stage,
+        stage=stage,
+        state_since=now,
+        next_look_at=now,
+        created_at=now,
+        last_active_at=now,
+        expires_at=now + timedelta(seconds=settings.SYRINGE_LIFETIME_SECONDS),
+        total_tests=sum(len(endpoint["presentations"]) for endpoint in lesson.spec["endpoints"]),
+    )
+    LiveEndpoint.objects.bulk_create(
+        LiveEndpoint(live_lesson=live_lesson, position=position, name=endpoint["name"])
+        for position, endpoint in enumerate(lesson.spec["endpoints"])
+    )
+    LiveLessonChange.objects.create(
+        live_lesson=live_lesson, at=now, state=State.INITIALIZED, stage=stage, attempt=1
+    )
+    lock_take(live_lesson=live_lesson, action=Action.START, holder=holder)
+    wake(live_lesson.pk)
+    return live_lesson, True
+
+
+@transaction.atomic
+def live_lesson_wish(
+    *, live_lesson: LiveLesson, action: Action | None, holder: str, **wishes: object
+) -> None:
+    """Change what is wished, taking the action's lock; the scheduler looks at it at once.
+
+    Raises LiveLessonBusy while another action runs, LiveLessonNotFound for one that ended.
+    """
+    if action is not None:
+        lock_take(live_lesson=live_lesson, action=action, holder=holder)
+    now = timezone.now()
+    changed = (
+        LiveLesson.objects.filter(pk=live_lesson.pk)
+        .exclude(state=State.DELETED)
+        .update(
+            **wishes,
+            generation=F("generation") + 1,
+            version=F("version") + 1,
+            next_look_at=now,
+        )
+    )
+    if not changed:
+        raise LiveLessonNotFound
+    wake(live_lesson.pk)
+
+
+def live_lesson_extend(*, live_lesson: LiveLesson) -> LiveLesson:
+    """Let it live longer, at most until its greatest age; also counts as use.
+
+    Raises LifetimeExhausted when nothing can be added, LiveLessonNotFound for one that ended.
+    """
+    now = timezone.now()
+    latest = live_lesson.created_at + timedelta(seconds=settings.SYRINGE_MAX_LIFETIME_SECONDS)
+    extension = timedelta(seconds=settings.SYRINGE_EXTENSION_SECONDS)
+    expires_at = min(latest, max(live_lesson.expires_at, now) + extension)
+    if expires_at <= live_lesson.expires_at:
+        raise LifetimeExhausted
+    rows = LiveLesson.objects.filter(pk=live_lesson.pk, state__in=LIVE, desired=Desired.RUNNING)
+    with transaction.atomic():
+        if not rows.update(expires_at=expires_at, last_active_at=now, version=F("version") + 1):
+            raise LiveLessonNotFound
+        wake(live_lesson.pk)
+    live_lesson.expires_at = expires_at
+    return live_lesson
+
+
+def live_lesson_touch(*, live_lesson_id: UUID) -> None:
+    """Note that the livelesson and its session are in use; writes at most every 30 seconds."""
+    now = timezone.now()
+    stale = now - _TOUCH_INTERVAL
+    touched = LiveLesson.objects.filter(pk=live_lesson_id, last_active_at__lt=stale).update(
+        last_active_at=now
+    )
+    if touched:
+        LiveSession.objects.filter(livelessons=live_lesson_id, last_seen_at__lt=stale).update(
+            last_seen_at=now
+        )

@@ -1,0 +1,50 @@
+"""Named places where a test can kill the process: one between every two writes of the scheduler.
+
+They do nothing unless ``SYRINGE_FAILPOINT`` names one.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+
+from django.conf import settings
+
+
+class Failpoint(StrEnum):
+    """Every failpoint; the tests kill a worker at each of them."""
+
+    LEASE_TAKEN = "lease_taken"
+    OBSERVED = "observed"
+    ENDPOINTS_WRITTEN = "endpoints_written"
+    BEFORE_ENSURE = "before_ensure"
+    AFTER_ENSURE = "after_ensure"
+    BEFORE_CONFIGURE = "before_configure"
+    AFTER_CONFIGURE = "after_configure"
+    BEFORE_DESTROY = "before_destroy"
+    AFTER_DESTROY = "after_destroy"
+    MOVED = "moved"
+    RELEASED = "released"
+    WISH_COMMITTED = "wish_committed"
+    SWEEP_CLAIMED = "sweep_claimed"
+    SWEEP_ENQUEUED = "sweep_enqueued"
+
+
+def failpoint(name: Failpoint) -> None:
+    """Kill this process with SIGKILL if the setting asks for it here.
+
+    With ``NAME@FILE`` it happens once: whoever creates the file dies.
+    """
+    wanted = settings.SYRINGE_FAILPOINT
+    if not wanted:
+        return
+    target, _, marker = wanted.partition("@")
+    if target != name:
+        return
+    if marker:
+        with suppress(FileExistsError):
+            Path(marker).touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return
+    os.kill(os.getpid(), signal.SIGKILL)

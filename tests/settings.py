@@ -1,0 +1,31 @@
+"""Settings of the tests: the servers that `make test` started, everything else by default."""
+
+import os
+import sys
+import tempfile
+
+_SERVERS = ("SYRINGE_DATABASE_URL", "SYRINGE_REDIS_URL")
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+if missing := [name for name in _SERVERS if name not in os.environ]:
+    sys.exit(f"{' and '.join(missing)} not set: run the tests with `make test`.")
+for name in [name for name in os.environ if name.startswith("SYRINGE_")]:
+    if name not in _SERVERS:
+        del os.environ[name]
+os.environ.update(
+    SYRINGE_ENV_FILE=os.devnull,
+    SYRINGE_SECRET_KEY="a key that only tests use, 32 bytes or more",
+    # Two test runs may share one Redis.
+    SYRINGE_INSTANCE=f"test-{_worker}-{os.getpid()}",
+    SYRINGE_RUN_FOLDER=tempfile.mkdtemp(prefix="syringe-test-"),
+    SYRINGE_BACKEND="scheduler.backends.fake.FakeBackend",
+    SYRINGE_ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
+)
+
+from syringe_project.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
