@@ -1,0 +1,81 @@
+"""The gateway as one ASGI application: which address is whose."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from django.conf import settings
+
+from gateway.asgi import Receive, Scope, Send, refuse_handshake
+from gateway.database import Database
+from gateway.terminals import Terminals
+from gateway.usage import Usage
+from gateway.watching import Watcher
+from livelessons import wakeups
+
+_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_TERMINAL = re.compile(rf"/terminals/({_UUID})/([^/]+)/([^/]+)")
+
+
+class Gateway:
+    """Everything learners' browsers send, on its way to endpoints, to the page or to web."""
+
+    def __init__(self) -> None:
+        self._database = Database()
+        self._watcher = Watcher(
+            self._database, redis_url=settings.SYRINGE_REDIS_URL, channel=wakeups.CHANNEL
+        )
+        self._usage = Usage(self._database)
+        self._terminals = Terminals(self._database, self._watcher, self._usage)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, request or the server's own start and stop."""
+        match scope["type"]:
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case "websocket":
+                await self._websocket(scope, receive, send)
+            case "http":
+                await self._http(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if match := _TERMINAL.fullmatch(scope["path"]):
+            live_lesson_id, endpoint, presentation = match.groups()
+            await self._terminals.serve(
+                scope,
+                receive,
+                send,
+                live_lesson_id=UUID(live_lesson_id),
+                endpoint=endpoint,
+                presentation=presentation,
+            )
+        else:
+            await refuse_handshake(send, status=404, detail="There is no WebSocket here.")
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self.running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the shared reader going."""
+        reader = asyncio.get_running_loop().create_task(self._watcher.run())
+        try:
+            yield
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+            self._database.close()
+
+    def close(self) -> None:
+        """End what would never end by itself, so that the process can stop at once."""
+        self._terminals.close()

@@ -1,0 +1,47 @@
+"""The gateway's way to PostgreSQL: a few threads, one connection each."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from syringe_project.errors import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_CONNECTIONS = 4
+
+
+class DatabaseAway(Unavailable):
+    code = "database_away"
+    template = "Syringe cannot reach its database just now. Try again in a moment."
+
+
+class Database:
+    """Runs selectors and services off the event loop, at most four at a time."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="gateway-database")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what ``function`` returns; raise DatabaseAway when PostgreSQL is away."""
+        call = partial(_in_thread, function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    def close(self) -> None:
+        """Wait for what runs and let the threads end, and their connections with them."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    # No request signals here: this is what closes stale connections and arms health checks.
+    close_old_connections()
+    try:
+        return function(*args, **kwargs)
+    except (OperationalError, InterfaceError) as exc:
+        close_old_connections()
+        raise DatabaseAway from exc

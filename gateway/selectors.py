@@ -1,0 +1,115 @@
+"""What the gateway reads from the database."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from livelessons.models import LiveLesson
+from livelessons.selectors import live_endpoints, live_lesson_of_session, live_lessons
+from livelessons.states import Desired, State
+from scheduler.backends.base import Login
+from scheduler.backends.registry import current_backend
+from scheduler.environments import environment_spec
+from syringe_project.errors import Conflict, NotFound
+
+
+class PresentationNotFound(NotFound):
+    code = "presentation_not_found"
+    template = "The lesson has no {kind} presentation {presentation} on {endpoint}."
+
+
+class LessonNotReady(Conflict):
+    code = "livelesson_not_ready"
+    template = "The lesson is not ready yet."
+
+
+class LessonEnded(Conflict):
+    code = "livelesson_ended"
+    template = "The lesson has ended."
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an endpoint's presentation can be connected to, in one environment."""
+
+    live_lesson_id: UUID
+    attempt: int
+    endpoint: str
+    port: int
+    host: str
+    relayed_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalTarget:
+    """An SSH server and who to be there; the credentials stay in this process."""
+
+    address: Address
+    login: Login = field(repr=False)
+
+
+def has_ended(live_lesson: LiveLesson) -> bool:
+    """Tell whether the livelesson's environment is gone or about to go."""
+    return live_lesson.desired == Desired.GONE or live_lesson.state in {
+        State.FAILED,
+        State.DELETING,
+        State.DELETED,
+    }
+
+
+def presentation_address(
+    live_lesson: LiveLesson, *, endpoint: str, presentation: str, kind: str
+) -> Address:
+    """Find a presentation; raise PresentationNotFound, LessonEnded or LessonNotReady."""
+    port = _presentation_port(live_lesson, endpoint, presentation, kind)
+    if port is None:
+        raise PresentationNotFound(kind=kind, presentation=presentation, endpoint=endpoint)
+    if has_ended(live_lesson):
+        raise LessonEnded
+    if live_lesson.state not in {State.READY, State.CONFIGURATION}:
+        raise LessonNotReady
+    for row in live_endpoints(live_lesson):
+        if row.name == endpoint and row.host and str(port) in row.ports:
+            return Address(
+                live_lesson_id=live_lesson.pk,
+                attempt=live_lesson.attempt,
+                endpoint=endpoint,
+                port=port,
+                host=row.host,
+                relayed_port=int(row.ports[str(port)]),
+            )
+    raise LessonNotReady
+
+
+def _presentation_port(
+    live_lesson: LiveLesson, endpoint: str, presentation: str, kind: str
+) -> int | None:
+    for machine in live_lesson.spec["endpoints"]:
+        if machine["name"] == endpoint:
+            for way in machine["presentations"]:
+                if way["name"] == presentation and way["type"] == kind:
+                    return int(way["port"])
+    return None
+
+
+def terminal_target(
+    *, secret: str, live_lesson_id: UUID, endpoint: str, presentation: str
+) -> TerminalTarget:
+    """Find the SSH server behind a presentation of the caller's own livelesson."""
+    live_lesson = live_lesson_of_session(secret=secret, live_lesson_id=live_lesson_id)
+    address = presentation_address(
+        live_lesson, endpoint=endpoint, presentation=presentation, kind="ssh"
+    )
+    login = current_backend().login(environment_spec(live_lesson), endpoint)
+    return TerminalTarget(address=address, login=login)
+
+
+def versions_of(ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return the versions of the livelessons that exist, in one query."""
+    return dict(LiveLesson.objects.filter(pk__in=list(ids)).values_list("pk", "version"))
+
+
+def live_lessons_by_id(ids: Iterable[UUID]) -> Mapping[UUID, LiveLesson]:
+    """Return livelessons with guide, running action and their endpoints read ahead."""
+    rows = live_lessons().filter(pk__in=list(ids)).prefetch_related("endpoints")
+    return {row.pk: row for row in rows}

@@ -1,0 +1,332 @@
+"""Browser terminals: ``/terminals/{livelesson id}/{endpoint}/{presentation}`` over WebSocket.
+
+The protocol. Binary frames carry bytes of the terminal, both ways. Text frames carry one JSON
+object each:
+
+from the browser
+    ``{"type": "resize", "cols": 80, "rows": 24}``
+from the gateway
+    ``{"type": "terminal", "id": ID, "resumed": true, "replay": N}``: always first. With
+    ``resumed`` it is the shell that was asked for and the first N bytes are old output: clear the
+    screen, and do not send what the screen itself answers to them.
+    ``{"type": "error", "code": NAME, "detail": SENTENCE}``: right before closing.
+
+The query may hold ``cols`` and ``rows``, and ``terminal=ID`` to get back a shell within a minute
+of losing it. A shell that is gone by then, perhaps because the gateway was restarted, is replaced
+by a new one whose first line says so. Each connection without ``terminal`` gets a shell of its
+own; the newest that asks for a shell takes it over.
+
+Close codes are those of ``Close``; who is calling is in ``gateway.credentials``.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import IntEnum
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from gateway.asgi import ClientGone, Receive, Scope, Send, refuse_handshake
+from gateway.credentials import SUBPROTOCOL, credentials_of
+from gateway.database import Database
+from gateway.selectors import LessonEnded, TerminalTarget, has_ended, terminal_target
+from gateway.shells import End, Shell, Size, Viewer
+from gateway.usage import Usage
+from gateway.watching import Watcher
+from livelessons.errors import SessionNotFound
+from livelessons.models import LiveLesson
+from syringe_project.errors import Conflict, NotFound, SyringeError, TooMany
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 60.0
+SHELLS_PER_LIVELESSON = 12
+CLOSE_TIMEOUT_SECONDS = 2.0
+_NEW_SHELL_LINE = b"\x1b[2m-- Your earlier shell is gone; this is a new one. --\x1b[0m\r\n"
+
+
+class Close(IntEnum):
+    """Why a terminal's WebSocket was closed; the reason is a sentence for learners."""
+
+    SHELL_ENDED = 1000
+    RESTARTING = 1012
+    INVALID = 4400
+    NO_SESSION = 4401
+    NOT_FOUND = 4404
+    TAKEN_OVER = 4408
+    NOT_NOW = 4409
+    LESSON_ENDED = 4410
+    TOO_MANY = 4429
+    UNREACHABLE = 4502
+
+
+_CODES = {
+    End.EXITED: Close.SHELL_ENDED,
+    End.LOST: Close.UNREACHABLE,
+    End.LESSON_ENDED: Close.LESSON_ENDED,
+    End.LESSON_RESTARTED: Close.NOT_NOW,
+    End.LEFT: Close.SHELL_ENDED,
+    End.SHUTDOWN: Close.RESTARTING,
+}
+_CATEGORIES: list[tuple[type[SyringeError], Close]] = [
+    (SessionNotFound, Close.NO_SESSION),
+    (NotFound, Close.NOT_FOUND),
+    (TooMany, Close.TOO_MANY),
+    (LessonEnded, Close.LESSON_ENDED),
+    (Conflict, Close.NOT_NOW),
+]
+
+
+class TooManyTerminals(TooMany):
+    code = "too_many_terminals"
+    template = "This lesson already has {limit} terminals open. Close one to open another."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a browser asks for."""
+
+    live_lesson_id: UUID
+    endpoint: str
+    presentation: str
+    terminal: str
+    size: Size
+
+    @classmethod
+    def read(cls, scope: Scope, live_lesson_id: UUID, endpoint: str, presentation: str) -> "Wanted":
+        """Read the query; raise ValueError for what makes no sense."""
+        query: dict[str, list[str]] = parse_qs(scope["query_string"].decode("latin-1"))
+
+        def value(name: str, default: str) -> str:
+            return query.get(name, [default])[-1]
+
+        size = Size.clamped(int(value("cols", "80")), int(value("rows", "24")))
+        return cls(live_lesson_id, endpoint, presentation, value("terminal", ""), size)
+
+
+class Terminals:
+    """Every shell of this gateway, and the WebSockets that look at them."""
+
+    def __init__(self, database: Database, watcher: Watcher, usage: Usage) -> None:
+        self._database = database
+        self._watcher = watcher
+        self._usage = usage
+        self._shells: dict[str, Shell] = {}
+        self._expiries: dict[str, asyncio.TimerHandle] = {}
+        self._opening: defaultdict[UUID, int] = defaultdict(int)
+        self._guards: dict[UUID, asyncio.Task[None]] = {}
+
+    async def serve(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        live_lesson_id: UUID,
+        endpoint: str,
+        presentation: str,
+    ) -> None:
+        """Serve one WebSocket from handshake to close."""
+        await receive()
+        credentials = credentials_of(scope)
+        if credentials.foreign_origin:
+            await refuse_handshake(
+                send, status=403, detail="Terminals open from Syringe's own pages only."
+            )
+            return
+        offered = SUBPROTOCOL in scope["subprotocols"]
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+        try:
+            wanted = Wanted.read(scope, live_lesson_id, endpoint, presentation)
+            shell, resumed = await self._shell_for(wanted, credentials.secret)
+        except ValueError:
+            await _close(send, Close.INVALID, "invalid", "The terminal's size makes no sense.")
+        except SyringeError as exc:
+            await _close(send, _close_code(exc), exc.code, str(exc))
+        else:
+            await self._connect(shell, resumed, receive, send)
+
+    def close(self) -> None:
+        """End every shell and stop watching."""
+        for guard in self._guards.values():
+            guard.cancel()
+        for expiry in self._expiries.values():
+            expiry.cancel()
+        for shell in self._shells.values():
+            shell.close(End.SHUTDOWN)
+
+    async def _shell_for(self, wanted: Wanted, secret: str) -> tuple[Shell, bool]:
+        if not secret:
+            raise SessionNotFound
+        target = await self._database.run(
+            terminal_target,
+            secret=secret,
+            live_lesson_id=wanted.live_lesson_id,
+            endpoint=wanted.endpoint,
+            presentation=wanted.presentation,
+        )
+        self._usage.note(wanted.live_lesson_id)
+        shell = self._shells.get(wanted.terminal)
+        if (
+            shell is not None
+            and shell.address == target.address
+            and shell.presentation == wanted.presentation
+            and shell.end is None
+        ):
+            shell.resize(wanted.size)
+            return shell, True
+        return await self._open(target, wanted), False
+
+    async def _open(self, target: TerminalTarget, wanted: Wanted) -> Shell:
+        self._make_room(wanted.live_lesson_id)
+        self._opening[wanted.live_lesson_id] += 1
+        try:
+            shell = await Shell.open(target, wanted.presentation, wanted.size)
+        finally:
+            self._opening[wanted.live_lesson_id] -= 1
+            if not self._opening[wanted.live_lesson_id]:
+                del self._opening[wanted.live_lesson_id]
+        if wanted.terminal:
+            shell.announce(_NEW_SHELL_LINE)
+        self._shells[shell.id] = shell
+        if wanted.live_lesson_id not in self._guards:
+            self._guards[wanted.live_lesson_id] = asyncio.get_running_loop().create_task(
+                self._guard(wanted.live_lesson_id)
+            )
+        return shell
+
+    def _make_room(self, live_lesson_id: UUID) -> None:
+        """Give up the shell that was left first; raise TooManyTerminals when all are in use."""
+        shells = self._shells_of(live_lesson_id)
+        if len(shells) + self._opening[live_lesson_id] < SHELLS_PER_LIVELESSON:
+            return
+        left = [shell for shell in shells if shell.id in self._expiries]
+        if not left:
+            raise TooManyTerminals(limit=SHELLS_PER_LIVELESSON)
+        self._forget(min(left, key=lambda shell: self._expiries[shell.id].when()))
+
+    def _shells_of(self, live_lesson_id: UUID) -> list[Shell]:
+        return [
+            shell
+            for shell in self._shells.values()
+            if shell.address.live_lesson_id == live_lesson_id
+        ]
+
+    async def _connect(self, shell: Shell, resumed: bool, receive: Receive, send: Send) -> None:
+        """Be the shell's viewer until the shell, the browser or a newer viewer ends that."""
+        if expiry := self._expiries.pop(shell.id, None):
+            expiry.cancel()
+        viewer, replay = shell.attach()
+        loop = asyncio.get_running_loop()
+        tasks: set[asyncio.Task[object]] = set()
+        try:
+            hello = {"type": "terminal", "id": shell.id, "resumed": resumed, "replay": replay}
+            await send({"type": "websocket.send", "text": json.dumps(hello)})
+            reading = loop.create_task(self._read(shell, receive))
+            writing = loop.create_task(_write(shell, viewer, send))
+            replaced = loop.create_task(viewer.replaced.wait())
+            tasks |= {reading, writing, replaced}
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if viewer.replaced.is_set():
+                writing.cancel()
+                await _close(
+                    send, Close.TAKEN_OVER, "taken_over", "This terminal was opened elsewhere."
+                )
+            elif reading.done():
+                reading.result()
+            else:
+                writing.result()
+                end = shell.end or End.EXITED
+                await _close(send, _CODES[end], end.name.lower(), end.value)
+        except (ClientGone, OSError):
+            pass  # The browser went; its shell waits for it.
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if shell.detach(viewer):
+                self._leave(shell)
+
+    async def _read(self, shell: Shell, receive: Receive) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                raise ClientGone
+            if data := message.get("bytes"):
+                self._usage.note(shell.address.live_lesson_id)
+                await shell.write(data)
+            elif size := _resize(message.get("text") or ""):
+                shell.resize(size)
+
+    def _leave(self, shell: Shell) -> None:
+        if shell.end is not None:
+            self._forget(shell)
+        else:
+            self._expiries[shell.id] = asyncio.get_running_loop().call_later(
+                GRACE_SECONDS, self._forget, shell
+            )
+
+    def _forget(self, shell: Shell) -> None:
+        if expiry := self._expiries.pop(shell.id, None):
+            expiry.cancel()
+        self._shells.pop(shell.id, None)
+        shell.close(End.LEFT)
+        live_lesson_id = shell.address.live_lesson_id
+        if not self._shells_of(live_lesson_id) and (
+            guard := self._guards.pop(live_lesson_id, None)
+        ):
+            guard.cancel()
+
+    async def _guard(self, live_lesson_id: UUID) -> None:
+        """Close the livelesson's shells when their environment goes."""
+        async with contextlib.aclosing(self._watcher.follow(live_lesson_id)) as changes:
+            async for live_lesson in changes:
+                for shell in self._shells_of(live_lesson_id):
+                    if end := _end_of_environment(shell, live_lesson):
+                        shell.close(end)
+                        if shell.viewer is None:
+                            self._forget(shell)
+
+
+def _end_of_environment(shell: Shell, live_lesson: LiveLesson | None) -> End | None:
+    if live_lesson is None or has_ended(live_lesson):
+        return End.LESSON_ENDED
+    return End.LESSON_RESTARTED if live_lesson.attempt != shell.address.attempt else None
+
+
+async def _write(shell: Shell, viewer: Viewer, send: Send) -> None:
+    async with contextlib.aclosing(shell.output(viewer)) as output:
+        async for data in output:
+            await send({"type": "websocket.send", "bytes": data})
+
+
+async def _close(send: Send, close: Close, code: str, detail: str) -> None:
+    """Say why and close, but do not wait for a browser that reads nothing."""
+    error = {"type": "error", "code": code, "detail": detail}
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await send({"type": "websocket.send", "text": json.dumps(error)})
+            # The reason of a close frame has at most 123 bytes.
+            reason = detail.encode()[:120].decode(errors="ignore")
+            await send({"type": "websocket.close", "code": int(close), "reason": reason})
+
+
+def _close_code(error: SyringeError) -> Close:
+    for category, close in _CATEGORIES:
+        if isinstance(error, category):
+            return close
+    return Close.UNREACHABLE
+
+
+def _resize(text: str) -> Size | None:
+    """Read a resize message; anything else is None."""
+    try:
+        message = json.loads(text)
+        if message["type"] != "resize":
+            return None
+        return Size.clamped(int(message["cols"]), int(message["rows"]))
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,325 @@
+"""The whole of Syringe as real processes, for the tests that need them.
+
+A stack has a database, a run folder and an instance name of its own; it may share PostgreSQL and
+Redis with others. It is used by the browser, chaos and load tests and by the benchmark::
+
+    with Stack(backend=FAKE, workers=2) as stack:
+        stack.manage("import_curriculum", "curriculum/sample")
+        httpx.get(f"{stack.url}/api/v1/lessons")
+        stack.kill("worker-1", signal.SIGKILL)
+        stack.start("worker-1")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg2
+
+_T = TypeVar("_T")
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCAL = "scheduler.backends.local.LocalBackend"
+FAKE = "scheduler.backends.fake.FakeBackend"
+
+_DESTROY_LEFTOVERS = """
+import django
+django.setup()
+from scheduler.backends.registry import current_backend
+backend = current_backend()
+for ref in list(backend.owned()):
+    backend.destroy(ref)
+"""
+
+
+class StackError(AssertionError):
+    """A process of the stack did not do what it should; the message ends with its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    command: list[str]
+    popen: subprocess.Popen[bytes]
+
+
+def wait_until(condition: Callable[[], _T], *, seconds: float, what: str) -> _T:
+    """Return the first true answer of ``condition``; raise StackError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise StackError(f"waited {seconds:g} s in vain for: {what}")
+        time.sleep(0.02)
+    return answer
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def fresh_database(server_url: str) -> Iterator[str]:
+    """Create a database next to the one named, yield its URL, drop it whoever is connected."""
+    name = f"stack_{uuid4().hex[:16]}"
+    parts = urlsplit(server_url)
+    maintenance = urlunsplit(parts._replace(path="/postgres"))
+
+    def execute(statement: str) -> None:
+        connection = psycopg2.connect(maintenance, connect_timeout=5)
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield urlunsplit(parts._replace(path=f"/{name}"))
+    finally:
+        execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+class Stack:
+    """web, gateway, workers and beat of one instance, started and stopped by process id.
+
+    ``env`` adds ``SYRINGE_*`` variables; ``database_url`` names a database to use as it is (it is
+    migrated, not dropped), else a fresh one is made next to ``SYRINGE_DATABASE_URL``.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str = LOCAL,
+        env: Mapping[str, str] | None = None,
+        workers: int = 1,
+        web_workers: int = 1,
+        database_url: str | None = None,
+        redis_url: str | None = None,
+    ) -> None:
+        self._database_url = database_url
+        self._workers = workers
+        self._web_workers = web_workers
+        self._processes: dict[str, _Process] = {}
+        self._exits = contextlib.ExitStack()
+        self.instance = f"stack-{uuid4().hex[:12]}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        # Short, because the path of a UNIX socket has at most 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="syringe-", dir="/tmp"))
+        self.logs_folder = self.folder / "logs"
+        self.env = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "syringe_project.settings",
+            "PYTHONWARNINGS": "default",
+            "SYRINGE_ENV_FILE": "/nonexistent",
+            "SYRINGE_SECRET_KEY": "stack-key-" + "0123456789" * 4,
+            "SYRINGE_INSTANCE": self.instance,
+            "SYRINGE_RUN_FOLDER": str(self.folder / "run"),
+            "SYRINGE_PORT": str(self.port),
+            "SYRINGE_PUBLIC_URL": self.url,
+            "SYRINGE_TRUSTED_PROXIES": "unix",
+            "SYRINGE_TIER": "local",
+            "SYRINGE_BACKEND": backend,
+            **(env or {}),
+        }
+        if redis_url is not None:
+            self.env["SYRINGE_REDIS_URL"] = redis_url
+
+    @property
+    def socket(self) -> Path:
+        """Where the web process listens."""
+        return self.folder / "run" / self.instance / "web.sock"
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as exits:
+            exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.logs_folder.mkdir()
+            self.socket.parent.mkdir(parents=True, mode=0o700)
+            if self._database_url is None:
+                url = exits.enter_context(fresh_database(self.env["SYRINGE_DATABASE_URL"]))
+            else:
+                url = self._database_url
+            self.env["SYRINGE_DATABASE_URL"] = url
+            self.manage("migrate", "--verbosity", "0")
+            exits.callback(self._destroy_leftovers)
+            exits.callback(self._stop_all)
+            for name in self.names():
+                self.start(name, wait=False)
+            for name in ("web", "gateway"):
+                self._wait_for_answer(name)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if value is not None:
+            value.add_note(self.logs())
+        self._exits.close()
+
+    def names(self) -> list[str]:
+        """Name every process of the stack."""
+        workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
+        return ["web", "gateway", *workers, "gc", "beat"]
+
+    def command(self, name: str) -> list[str]:
+        """Return the command line of one process."""
+        folder = Path(sys.executable).parent
+        celery = [str(folder / "celery"), "-A", "syringe_project"]
+        kind, _, number = name.partition("-")
+        match kind:
+            case "web":
+                return [
+                    str(folder / "gunicorn"), "syringe_project.wsgi",
+                    "--bind", f"unix:{self.socket}", "--worker-class", "gthread",
+                    "--workers", str(self._web_workers), "--threads", "4",
+                    "--no-control-socket", "--graceful-timeout", "2",
+                ]  # fmt: skip
+            case "gateway":
+                return [sys.executable, "-m", "gateway"]
+            case "worker":
+                return [
+                    *celery, "worker", "-P", "threads", "-c", "8", "-Q", "lifecycle",
+                    "-n", f"lifecycle-{number}@{self.instance}",
+                    "--without-gossip", "--without-mingle",
+                ]  # fmt: skip
+            case "gc":
+                return [
+                    *celery, "worker", "-P", "threads", "-c", "2", "-Q", "gc",
+                    "-n", f"gc@{self.instance}", "--without-gossip", "--without-mingle",
+                ]  # fmt: skip
+            case "beat":
+                return [*celery, "beat"]
+            case _:
+                raise KeyError(name)
+
+    def manage(self, *arguments: str, seconds: float = 120) -> str:
+        """Run a management command in the stack's environment and return what it printed."""
+        return self._run([sys.executable, "manage.py", *arguments], seconds)
+
+    def python(self, code: str, seconds: float = 60) -> str:
+        """Run Python code in the stack's environment and return what it printed."""
+        return self._run([sys.executable, "-c", code], seconds)
+
+    def _run(self, command: list[str], seconds: float) -> str:
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=seconds
+        )
+        if done.returncode:
+            raise StackError(f"{command[:3]} exited {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self, name: str, *, wait: bool = True, env: Mapping[str, str] | None = None) -> int:
+        """Start one process that is not running and return its id."""
+        if self.alive(name):
+            raise StackError(f"{name} runs already")
+        command = self.command(name)
+        with (self.logs_folder / f"{name}.log").open("ab") as log:
+            popen = subprocess.Popen(
+                command, cwd=ROOT, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._processes[name] = _Process(command, popen)
+        if wait and name in {"web", "gateway"}:
+            self._wait_for_answer(name)
+        return popen.pid
+
+    def alive(self, name: str) -> bool:
+        """Tell whether the process runs."""
+        process = self._processes.get(name)
+        return process is not None and process.popen.poll() is None
+
+    def pid(self, name: str) -> int:
+        """Return the id of a process."""
+        return self._processes[name].popen.pid
+
+    def wait_exit(self, name: str, *, seconds: float = 15) -> int:
+        """Wait for a process to end by itself and return its exit status."""
+        popen = self._processes[name].popen
+        wait_until(lambda: popen.poll() is not None, seconds=seconds, what=f"the end of {name}")
+        return int(popen.returncode)
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to a process and, when it ends a process, wait until it has ended."""
+        popen = self._processes[name].popen
+        popen.send_signal(number)
+        if number in {signal.SIGKILL, signal.SIGTERM, signal.SIGINT}:
+            popen.wait(15)
+
+    def restart(self, name: str) -> None:
+        """Stop a process politely and start it again."""
+        self._stop(name)
+        self.start(name)
+
+    def logs(self, lines: int = 40) -> str:
+        """Return the end of every process's log."""
+        parts = []
+        for path in sorted(self.logs_folder.glob("*.log")):
+            tail = path.read_text(errors="replace").splitlines()[-lines:]
+            parts.append("\n".join([f"--- {path.stem}", *tail]))
+        return "\n".join(parts)
+
+    def _wait_for_answer(self, name: str) -> None:
+        def answers() -> bool:
+            if not self.alive(name):
+                raise StackError(f"{name} ended\n{self.logs()}")
+            if name == "web":
+                with socket.socket(socket.AF_UNIX) as client:
+                    return client.connect_ex(str(self.socket)) == 0
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as answer:
+                    return bool(answer.status == 200)
+            except urllib.error.HTTPError as exc:
+                # A gateway whose web process is away has answered, too.
+                exc.close()
+                return not self.alive("web")
+            except OSError:
+                return False
+
+        try:
+            wait_until(answers, seconds=30, what=f"an answer of {name}")
+        except StackError as exc:
+            exc.add_note(self.logs())
+            raise
+
+    def _stop(self, name: str) -> None:
+        process = self._processes[name].popen
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+        # Children of its own session, such as the workers of web, go with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(5)
+
+    def _stop_all(self) -> None:
+        for process in self._processes.values():
+            if process.popen.poll() is None:
+                process.popen.terminate()
+        for name in list(self._processes):
+            self._stop(name)
+
+    def _destroy_leftovers(self) -> None:
+        # Sandboxes outlive the workers by design, but not the test.
+        self.python(_DESTROY_LEFTOVERS)
