@@ -179,7 +179,8 @@ class LiveEndpoint(models.Model):
     ports = models.JSONField(
         default=dict, help_text="From the endpoint's port to the one to connect to on host."
     )
-    reachable = models.BooleanField(default=False)
+    attempt = models.PositiveSmallIntegerField(default=0, help_text="Of the environment seen.")
+    reachable = models.BooleanField(default=False, help_text="Answered us at that host.")
     log_tail = models.TextField(blank=True)
 
     class Meta:

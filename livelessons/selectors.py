@@ -10,6 +10,7 @@ from lessons.models import Stage
 from livelessons.errors import LiveLessonNotFound, SessionNotFound
 from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonLock, LiveSession
 from livelessons.session_secrets import secret_digest
+from livelessons.states import LIVE, Desired
 
 
 def session_by_secret(secret: str) -> LiveSession:
@@ -23,11 +24,15 @@ def session_by_secret(secret: str) -> LiveSession:
 def live_lessons() -> QuerySet[LiveLesson, Any]:
     """Livelessons in one query: session joined, ``guide`` of the stage and ``running_action``."""
     guide = Stage.objects.filter(lesson=OuterRef("lesson"), position=OuterRef("stage"))
-    lock = LiveLessonLock.objects.filter(live_lesson=OuterRef("pk"), expires_at__gt=timezone.now())
     return LiveLesson.objects.select_related("session").annotate(
         guide=Subquery(guide.values("guide")[:1]),
-        running_action=Subquery(lock.values("action")[:1]),
+        running_action=_running_action(),
     )
+
+
+def _running_action() -> Subquery:
+    lock = LiveLessonLock.objects.filter(live_lesson=OuterRef("pk"), expires_at__gt=timezone.now())
+    return Subquery(lock.values("action")[:1])
 
 
 def live_lesson_of_session(*, secret: str, live_lesson_id: UUID) -> LiveLesson:
@@ -45,6 +50,17 @@ def live_lesson_of_session(*, secret: str, live_lesson_id: UUID) -> LiveLesson:
 def live_lessons_of_session(*, secret: str) -> list[LiveLesson]:
     """Return the caller's livelessons, newest first, ended ones included."""
     return list(live_lessons().filter(session__secret_sha256=secret_digest(secret)))
+
+
+def wanted_live_lesson(*, session: LiveSession, slug: str) -> LiveLesson | None:
+    """Return the session's running livelesson of this lesson, without its guide."""
+    return (
+        LiveLesson.objects.filter(
+            session=session, slug=slug, state__in=LIVE, desired=Desired.RUNNING
+        )
+        .annotate(running_action=_running_action())
+        .first()
+    )
 
 
 def live_endpoints(live_lesson: LiveLesson) -> list[LiveEndpoint]:

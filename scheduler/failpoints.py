@@ -17,7 +17,7 @@ class Failpoint(StrEnum):
 
     LEASE_TAKEN = "lease_taken"
     OBSERVED = "observed"
-    ENDPOINTS_WRITTEN = "endpoints_written"
+    REACHABILITY_WRITTEN = "reachability_written"
     BEFORE_ENSURE = "before_ensure"
     AFTER_ENSURE = "after_ensure"
     BEFORE_CONFIGURE = "before_configure"

@@ -1,4 +1,4 @@
-"""The Celery application: JSON only, acknowledged late, one queue per service."""
+"""The Celery application; its settings are read when they are first needed."""
 
 import os
 
@@ -6,43 +6,6 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syringe_project.settings")
 
-from django.conf import settings  # noqa: E402  (settings need the module name above)
-
 app = Celery("syringe")
-app.conf.update(
-    broker_url=settings.SYRINGE_REDIS_URL,
-    # A POST while Redis is away answers within a second: short timeouts, no retries.
-    broker_transport_options={
-        "global_keyprefix": f"{settings.SYRINGE_INSTANCE}:",
-        "socket_timeout": 5,
-        "socket_connect_timeout": 0.3,
-        "retry_on_timeout": False,
-        "max_retries": 0,
-        "visibility_timeout": 60,
-        "unacked_restore_interval": 5,
-    },
-    broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,
-    task_publish_retry=False,
-    task_serializer="json",
-    accept_content=["json"],
-    task_ignore_result=True,
-    task_acks_late=True,
-    task_default_queue="lifecycle",
-    task_routes={
-        "scheduler.*": {"queue": "lifecycle"},
-        "garbage_collector.*": {"queue": "gc"},
-    },
-    worker_prefetch_multiplier=1,
-    worker_hijack_root_logger=False,
-    worker_cancel_long_running_tasks_on_connection_loss=False,
-    timezone="UTC",
-    enable_utc=True,
-    redbeat_redis_url=settings.SYRINGE_REDIS_URL,
-    redbeat_key_prefix=f"{settings.SYRINGE_INSTANCE}:redbeat:",
-    redbeat_lock_timeout=6,
-    beat_max_loop_interval=1,
-    beat_scheduler="redbeat.RedBeatScheduler",
-    beat_schedule={},
-)
+app.config_from_object("syringe_project.celery_settings")
 app.autodiscover_tasks(["scheduler", "garbage_collector"])

@@ -9,10 +9,20 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from livelessons.errors import LeaseLost, StaleTransition
-from livelessons.models import LiveLesson, LiveLessonChange, LiveLessonLock
+from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonChange, LiveLessonLock
 from livelessons.states import State, sources_of
 from livelessons.wakeups import wake
 
+_OBSERVED = (
+    "phase",
+    "reason_code",
+    "message",
+    "host",
+    "ports",
+    "log_tail",
+    "attempt",
+    "reachable",
+)
 _UNLOCKING = frozenset({State.READY, State.FAILED, State.DELETED})
 
 
@@ -62,13 +72,14 @@ def live_lesson_move(
     to: State | None,
     at: datetime,
     next_look_at: datetime | None,
+    endpoints: Sequence[LiveEndpoint] = (),
     **changes: object,
 ) -> None:
     """Write what a run found: the only statement that changes ``state``.
 
     It happens if the run still holds its lease, no wish came in between, and ``states`` allows
-    the move; history, lock and wake-up follow in the same transaction. ``to`` None keeps the
-    state. Raises LeaseLost or StaleTransition, having written nothing.
+    the move; endpoints, history, lock and wake-up follow in the same transaction. ``to`` None
+    keeps the state. Raises LeaseLost or StaleTransition, having written nothing.
     """
     values: dict[str, object] = {
         **changes,
@@ -86,6 +97,8 @@ def live_lesson_move(
             if LiveLesson.objects.filter(_held(live_lesson)).exists():
                 raise StaleTransition(live_lesson_id=live_lesson.pk, to=to)
             raise LeaseLost(live_lesson_id=live_lesson.pk)
+        if endpoints:
+            LiveEndpoint.objects.bulk_update(endpoints, _OBSERVED)
         for name, value in changes.items():
             setattr(live_lesson, name, value)
         if to is not None:

@@ -1,0 +1,28 @@
+"""The clock: redbeat, with at most one waiting message per periodic task."""
+
+from typing import Any
+
+import redis
+from celery import Celery
+from redbeat import RedBeatScheduler
+
+from scheduler.periodic import marker_client, marker_of
+
+
+class SingleMessageScheduler(RedBeatScheduler):  # type: ignore[misc]
+    """Sends a periodic task only when a worker took the one before it.
+
+    A queue that nobody consumes would otherwise fill with one message a second. A marker whose
+    message was lost expires.
+    """
+
+    MARKER_SECONDS = 15
+
+    def __init__(self, app: Celery, **kwargs: Any) -> None:
+        self._markers: redis.Redis = marker_client()
+        super().__init__(app, **kwargs)
+
+    def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self._markers.set(marker_of(entry.task), 1, nx=True, ex=self.MARKER_SECONDS):
+            return None
+        return super().apply_async(entry, *args, **kwargs)

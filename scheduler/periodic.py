@@ -1,0 +1,36 @@
+"""Periodic tasks on their way: a marker in Redis stands while a message of the task waits."""
+
+import logging
+from functools import cache
+from typing import Any
+
+import redis
+from celery import current_app
+from celery.signals import task_prerun
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+
+def marker_of(task_name: str) -> str:
+    """Return the key that stands while a message of this periodic task waits."""
+    return f"{settings.SYRINGE_INSTANCE}:waiting:{task_name}"
+
+
+@cache
+def marker_client() -> redis.Redis:
+    """Return this process's client for markers."""
+    return redis.Redis.from_url(
+        settings.SYRINGE_REDIS_URL, socket_timeout=2, socket_connect_timeout=2
+    )
+
+
+@task_prerun.connect
+def forget_marker(task: Any = None, **_: Any) -> None:
+    """Let the next message of a periodic task be sent, now that this one runs."""
+    periodic = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
+    if task is not None and task.name in periodic:
+        try:
+            marker_client().delete(marker_of(task.name))
+        except redis.RedisError as exc:
+            logger.warning("marker not removed, it expires: %s", type(exc).__name__)

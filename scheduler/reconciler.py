@@ -1,0 +1,253 @@
+"""One run of the scheduler over some livelessons: lease, observe, decide, act, write."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from livelessons.errors import LeaseLost
+from livelessons.models import LiveEndpoint, LiveLesson
+from livelessons.services import leases_release, leases_take, live_lesson_move
+from livelessons.states import State
+from scheduler import reachability
+from scheduler.backends.base import (
+    ABSENT,
+    BackendRejected,
+    BackendUnavailable,
+    EnvironmentObservation,
+    EnvironmentRef,
+    EnvironmentSpec,
+    ReasonCode,
+    RuntimeBackend,
+)
+from scheduler.backends.registry import current_backend
+from scheduler.decisions import (
+    AT_ONCE,
+    Act,
+    Decision,
+    Policy,
+    decide,
+    needs_observation,
+    when_broken,
+    when_rejected,
+    when_unavailable,
+)
+from scheduler.environments import environment_ref, environment_spec
+from scheduler.failpoints import Failpoint, failpoint
+from scheduler.messages import enqueue_reconcile
+from scheduler.timers import look_soon
+
+logger = logging.getLogger(__name__)
+
+MAX_ROUNDS = 8
+"""Steps in a row that one task takes on a livelesson before it lets others have their turn."""
+
+
+def policy() -> Policy:
+    """Return the limits that the settings give."""
+    return Policy(
+        boot_timeout=timedelta(seconds=settings.SYRINGE_BOOT_TIMEOUT_SECONDS),
+        configuration_timeout=timedelta(seconds=settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS),
+        start_attempts=settings.SYRINGE_START_ATTEMPTS,
+    )
+
+
+def reconcile(live_lesson_ids: Sequence[UUID]) -> None:
+    """Take the livelessons as many steps as need no waiting.
+
+    May run twice, late, or after a crash; rows that vanished or that another run holds are left
+    alone.
+    """
+    due = list(live_lesson_ids)
+    for _ in range(MAX_ROUNDS):
+        due = reconcile_once(due)
+        if not due:
+            return
+    enqueue_reconcile(due)
+
+
+def reconcile_once(live_lesson_ids: Sequence[UUID]) -> list[UUID]:
+    """Take each livelesson one step; return those to look at again at once."""
+    rows = leases_take(
+        live_lesson_ids=live_lesson_ids, ttl=timedelta(seconds=settings.SYRINGE_LEASE_SECONDS)
+    )
+    failpoint(Failpoint.LEASE_TAKEN)
+    if not rows:
+        return []
+    return _Run(rows, current_backend()).take_step()
+
+
+class _Run:
+    """The step of one batch: rows of one lease, observed in one call."""
+
+    def __init__(self, rows: Sequence[LiveLesson], backend: RuntimeBackend) -> None:
+        self.rows = rows
+        self.backend = backend
+        self.now = timezone.now()
+        self.policy = policy()
+        self.quiet: dict[timedelta | None, list[LiveLesson]] = defaultdict(list)
+        self.again: list[UUID] = []
+        self.soon: list[tuple[UUID, timedelta]] = []
+
+    def take_step(self) -> list[UUID]:
+        observations, trouble = self._observe()
+        failpoint(Failpoint.OBSERVED)
+        for row in self.rows:
+            self._step(row, observations.get(environment_ref(row), ABSENT), trouble)
+        for wait, rows in self.quiet.items():
+            leases_release(live_lessons=rows, next_look_at=self._due(wait))
+            failpoint(Failpoint.RELEASED)
+        for pk, wait in self.soon:
+            look_soon([pk], wait)
+        return self.again
+
+    def _observe(
+        self,
+    ) -> tuple[Mapping[EnvironmentRef, EnvironmentObservation], BackendUnavailable | None]:
+        refs = [environment_ref(row) for row in self.rows if needs_observation(row)]
+        if not refs:
+            return {}, None
+        try:
+            return self.backend.observe(refs), None
+        except BackendUnavailable as exc:
+            logger.warning("backend not observed: %s", exc)
+            return {}, exc
+
+    def _step(
+        self,
+        row: LiveLesson,
+        seen: EnvironmentObservation,
+        trouble: BackendUnavailable | None,
+    ) -> None:
+        """Take one row a step; whatever goes wrong with it stays with it."""
+        try:
+            try:
+                self._advance(row, seen, trouble)
+            except LeaseLost:
+                raise
+            except Exception:
+                logger.exception("reconciling failed", extra=_log_fields(row))
+                self._close(row, when_broken(row, self.now), ABSENT)
+        except LeaseLost:
+            # A wish came in between, or the lease ran out: what we saw is old, so look again.
+            leases_release(live_lessons=[row], next_look_at=self.now)
+            self.again.append(row.pk)
+
+    def _advance(
+        self,
+        row: LiveLesson,
+        seen: EnvironmentObservation,
+        trouble: BackendUnavailable | None,
+    ) -> None:
+        if trouble is not None and needs_observation(row):
+            self._close(row, when_unavailable(row, str(trouble), self.now, self.policy), ABSENT)
+            return
+        spec = environment_spec(row)
+        try:
+            decision = decide(row, spec.lesson, seen, self.now, self.policy)
+            self._act(row, spec, decision)
+        except BackendUnavailable as exc:
+            logger.warning("backend unavailable: %s", exc, extra=_log_fields(row))
+            decision = when_unavailable(row, str(exc), self.now, self.policy)
+        except BackendRejected as exc:
+            logger.warning("backend refused: %s", exc, extra=_log_fields(row))
+            decision = when_rejected(row, ReasonCode(exc.reason_code), str(exc), self.now)
+        self._close(row, decision, seen)
+        self._probe(row, spec, decision, seen)
+
+    def _act(self, row: LiveLesson, spec: EnvironmentSpec, decision: Decision) -> None:
+        match decision.act:
+            case Act.ENSURE:
+                failpoint(Failpoint.BEFORE_ENSURE)
+                self.backend.ensure(spec)
+                failpoint(Failpoint.AFTER_ENSURE)
+            case Act.CONFIGURE:
+                for endpoint in decision.jobs:
+                    failpoint(Failpoint.BEFORE_CONFIGURE)
+                    self.backend.configure(
+                        spec, stage=row.stage, endpoint=endpoint, run=row.configuration_run
+                    )
+                    failpoint(Failpoint.AFTER_CONFIGURE)
+            case Act.DESTROY:
+                failpoint(Failpoint.BEFORE_DESTROY)
+                self.backend.destroy(spec.ref)
+                failpoint(Failpoint.AFTER_DESTROY)
+
+    def _close(self, row: LiveLesson, decision: Decision, seen: EnvironmentObservation) -> None:
+        fresh = decision.to in {State.INITIALIZED, State.BOOTING}
+        endpoints = [] if fresh else changed_endpoints(row, seen)
+        if decision.to is None and not decision.changes and not endpoints:
+            self.quiet[decision.wait].append(row)
+        else:
+            live_lesson_move(
+                live_lesson=row,
+                to=decision.to,
+                at=self.now,
+                next_look_at=self._due(decision.wait),
+                endpoints=endpoints,
+                **decision.changes,
+            )
+            failpoint(Failpoint.MOVED)
+        if decision.wait == AT_ONCE:
+            self.again.append(row.pk)
+        elif decision.wait is not None:
+            self.soon.append((row.pk, decision.wait))
+
+    def _probe(
+        self,
+        row: LiveLesson,
+        spec: EnvironmentSpec,
+        decision: Decision,
+        seen: EnvironmentObservation,
+    ) -> None:
+        targets = []
+        for endpoint in spec.lesson.endpoints:
+            found = seen.endpoints.get(endpoint.name)
+            if endpoint.name in decision.probes and found and found.answering is None:
+                ports = tuple(
+                    (found.ports[p.port], p.type)
+                    for p in endpoint.presentations
+                    if p.port in found.ports
+                )
+                if found.host:
+                    targets.append(reachability.Target(endpoint.name, found.host, ports))
+        if targets:
+            reachability.watch(row.pk, row.attempt, targets)
+
+    def _due(self, wait: timedelta | None) -> datetime | None:
+        return None if wait is None else self.now + wait
+
+
+def _log_fields(row: LiveLesson) -> dict[str, str]:
+    return {"livelesson": str(row.pk), "lesson": row.slug, "state": row.state}
+
+
+def changed_endpoints(row: LiveLesson, seen: EnvironmentObservation) -> list[LiveEndpoint]:
+    """Return the endpoints that look other than when they were last written, brought up to date."""
+    changed = []
+    for known in row.endpoints.all():
+        now = seen.endpoints.get(known.name)
+        if now is None:
+            continue
+        values: dict[str, object] = {
+            "phase": now.phase,
+            "reason_code": now.reason,
+            "message": now.message,
+            "host": now.host,
+            "ports": {str(port): outside for port, outside in now.ports.items()},
+            "log_tail": now.log_tail,
+            "attempt": row.attempt,
+        }
+        if now.answering is not None:
+            values["reachable"] = now.answering
+        elif known.attempt != row.attempt or known.host != now.host:
+            values["reachable"] = False
+        if any(getattr(known, name) != value for name, value in values.items()):
+            for name, value in values.items():
+                setattr(known, name, value)
+            changed.append(known)
+    return changed

@@ -1,0 +1,45 @@
+"""The scanner that makes the scheduler true: whatever message was lost, due rows are found."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from scheduler.failpoints import Failpoint, failpoint
+from scheduler.messages import chunks, enqueue_reconcile
+from syringe_project.locks import AdvisoryLock, try_advisory_lock
+
+CLAIM = timedelta(seconds=10)
+"""A claimed row is due again after this, should its message get lost."""
+
+LIMIT = 2000
+
+_CLAIM_DUE = """
+    UPDATE livelessons_livelesson SET next_look_at = statement_timestamp() + %s
+    WHERE id IN (
+        SELECT id FROM livelessons_livelesson
+        WHERE next_look_at <= statement_timestamp()
+        ORDER BY next_look_at
+        LIMIT %s
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+"""
+
+
+def due_sweep() -> int:
+    """Claim the livelessons that are due and enqueue them in chunks; return their number.
+
+    Only one sweep runs at a time; the others return 0 at once.
+    """
+    with transaction.atomic():
+        if not try_advisory_lock(AdvisoryLock.SWEEP):
+            return 0
+        with connection.cursor() as cursor:
+            cursor.execute(_CLAIM_DUE, [CLAIM, LIMIT])
+            claimed: list[UUID] = [row[0] for row in cursor.fetchall()]
+    failpoint(Failpoint.SWEEP_CLAIMED)
+    for chunk in chunks(claimed):
+        enqueue_reconcile(chunk)
+        failpoint(Failpoint.SWEEP_ENQUEUED)
+    return len(claimed)
