@@ -4,6 +4,7 @@ The configuration table of the README is generated from the descriptions here.
 """
 
 import os
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -72,7 +73,7 @@ class Environment(BaseSettings):
         "Empty: the header is ignored.",
     )
     run_folder: Path = Field(
-        default=Path("/tmp/syringe"),
+        default=Path(tempfile.gettempdir()) / f"syringe-{os.getuid()}",
         description="Where sockets and sandboxes of this machine live; a folder per instance is "
         "made below it.",
     )
