@@ -235,6 +235,9 @@ class RuntimeBackend(abc.ABC):
     label: ClassVar[str]
     """What a livelesson's ``backend`` column holds."""
 
+    on_this_machine: ClassVar[bool] = False
+    """Environments are processes of this machine, so `make up` ends them when it stops."""
+
     @abc.abstractmethod
     def ensure(self, spec: EnvironmentSpec) -> None:
         """Ask for the environment to exist. Returns before it is ready."""
