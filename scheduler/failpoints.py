@@ -3,6 +3,7 @@
 They do nothing unless ``SYRINGE_FAILPOINT`` names one.
 """
 
+import logging
 import os
 import signal
 from contextlib import suppress
@@ -10,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from django.conf import settings
+
+logger = logging.getLogger(__name__)
 
 
 class Failpoint(StrEnum):
@@ -36,6 +39,7 @@ def failpoint(name: Failpoint) -> None:
 
     With ``NAME@FILE`` it happens once: whoever creates the file dies.
     """
+    logger.debug("%s", name)
     wanted = settings.SYRINGE_FAILPOINT
     if not wanted:
         return

@@ -29,3 +29,5 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# Threads of a test leave no connection behind that would keep its database from being dropped.
+DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405

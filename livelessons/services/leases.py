@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.db.models.functions import Now
 
 from livelessons.errors import LeaseLost, StaleTransition
@@ -58,12 +58,17 @@ def leases_release(*, live_lessons: Sequence[LiveLesson], next_look_at: datetime
     """
     if not live_lessons:
         return
-    token = live_lessons[0].lease_token
-    ids = [live_lesson.pk for live_lesson in live_lessons]
-    rows = LiveLesson.objects.filter(pk__in=ids, lease_token=token)
-    current = rows.filter(generation=F("lease_generation"))
-    if current.update(lease_token=None, lease_until=None, next_look_at=next_look_at) < len(ids):
-        rows.update(lease_token=None, lease_until=None, next_look_at=Now())
+    overtaken = ~Q(generation=F("lease_generation"))
+    LiveLesson.objects.filter(
+        pk__in=[live_lesson.pk for live_lesson in live_lessons],
+        lease_token=live_lessons[0].lease_token,
+    ).update(
+        lease_token=None,
+        lease_until=None,
+        next_look_at=Case(
+            When(overtaken, then=Now()), default=Value(next_look_at, output_field=DateTimeField())
+        ),
+    )
 
 
 def live_lesson_move(

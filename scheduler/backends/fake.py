@@ -42,7 +42,8 @@ class Script:
     ``unavailable_rate`` is the share of calls that raise BackendUnavailable. ``fail_attempts``
     and ``fail_configuration_attempts`` list the attempts whose endpoints or jobs fail;
     ``hang_attempts`` those that stay STARTING for ever. ``rejected`` refuses every start.
-    ``answering`` false leaves endpoints unreachable for ever.
+    ``answering`` false leaves endpoints unreachable for ever. ``address``, as ``host:port``, is
+    where every port of every endpoint pretends to be; the scheduler then tests it itself.
     """
 
     boot_seconds: float = 0.0
@@ -54,6 +55,7 @@ class Script:
     fail_configuration_attempts: tuple[int, ...] = ()
     rejected: bool = False
     answering: bool = True
+    address: str = ""
 
 
 @cache
@@ -174,14 +176,15 @@ def _observation(
         phase, reason = Phase.STARTING, ReasonCode.PENDING
     elif ref.attempt in script.fail_attempts:
         phase, reason, message = Phase.FAILED, ReasonCode.CRASHED, "the endpoint crashed"
+    host, _, outside = script.address.rpartition(":")
     endpoints = {
         name: EndpointObservation(
             phase=phase,
             reason=reason,
             message=message,
-            host="fake.invalid",
-            ports={port: port for port in ports},
-            answering=phase == Phase.RUNNING and script.answering,
+            host=host or "fake.invalid",
+            ports={port: int(outside or port) for port in ports},
+            answering=None if host else phase == Phase.RUNNING and script.answering,
         )
         for name, ports in row.endpoints.items()
     }

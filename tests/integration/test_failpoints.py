@@ -1,0 +1,125 @@
+"""Between every two writes of the scheduler stands a failpoint, so that tests can kill it there."""
+
+import logging
+import socketserver
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from livelessons.models import LiveLesson
+from livelessons.states import State
+from scheduler.failpoints import Failpoint
+from scheduler.reconciler import reconcile
+from scheduler.services import lesson_start, live_lesson_end, live_lesson_restart, stage_change
+from scheduler.sweep import due_sweep
+from tests.conftest import endpoint_dict
+from tests.stack import wait_until
+
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+class Recorder(logging.Handler):
+    """The order of writes and failpoints: a transaction is one write, at its commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[str] = []
+        self.in_transaction = False
+        self.paused = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.events.append(f"failpoint {record.getMessage()}")
+
+    def committed(self) -> None:
+        self.in_transaction = False
+        self.events.append("write transaction")
+
+    def __call__(self, execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        if not self.paused and sql.lstrip().upper().startswith(WRITES):
+            if not connection.in_atomic_block:
+                self.events.append(f"write {sql[:60]}")
+            elif not self.in_transaction:
+                self.in_transaction = True
+                transaction.on_commit(self.committed)
+        return result
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    recorder = Recorder()
+    logger = logging.getLogger("scheduler.failpoints")
+    logger.addHandler(recorder)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    with connection.execute_wrapper(recorder):
+        yield recorder
+    logger.setLevel(level)
+    logger.removeHandler(recorder)
+
+
+class Banner(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.sendall(b"SSH-2.0-test\r\n")
+
+
+@pytest.fixture
+def ssh_address() -> Iterator[str]:
+    """Return host:port of something that greets as an SSH server does."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Banner) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def settle(recorder: Recorder, live_lesson: LiveLesson, state: State) -> None:
+    def arrived() -> bool:
+        recorder.paused = True
+        LiveLesson.objects.filter(next_look_at__isnull=False).update(next_look_at=timezone.now())
+        recorder.paused = False
+        due_sweep()
+        reconcile([live_lesson.pk])
+        live_lesson.refresh_from_db()
+        return live_lesson.state == state
+
+    wait_until(arrived, seconds=20, what=f"{state}, not {live_lesson.state}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_two_writes_have_a_failpoint_between_them(
+    make_lesson, make_session, settings, recorder, ssh_address
+):
+    settings.SYRINGE_FAKE_SCRIPT = f'{{"fail_attempts": [1], "address": "{ssh_address}"}}'
+    stage = {"guide_type": "markdown", "configurations": {"linux1": "configs/linux1.py"}}
+    lesson = make_lesson(
+        stages=[stage, stage], endpoints=[endpoint_dict(configuration_type="python")]
+    )
+    session = make_session()
+    recorder.events.clear()
+
+    live_lesson = lesson_start(session=session, slug=lesson.slug).live_lesson
+    settle(recorder, live_lesson, State.READY)
+    stage_change(live_lesson=live_lesson, stage=1)
+    settle(recorder, live_lesson, State.READY)
+    live_lesson_restart(live_lesson=live_lesson)
+    settle(recorder, live_lesson, State.READY)
+    live_lesson_end(live_lesson=live_lesson)
+    settle(recorder, live_lesson, State.DELETED)
+
+    doubles = [
+        (one, two)
+        for one, two in zip(recorder.events, recorder.events[1:], strict=False)
+        if one.startswith("write") and two.startswith("write")
+    ]
+    assert doubles == []
+    hit = {
+        event.removeprefix("failpoint ")
+        for event in recorder.events
+        if event.startswith("failpoint")
+    }
+    assert hit == set(Failpoint)
