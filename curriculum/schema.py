@@ -1,0 +1,292 @@
+"""The files of a curriculum, as their authors write them."""
+
+import ipaddress
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+SLUG_MAX_LENGTH = 100
+SLUG_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+IMAGE_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
+_LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_SUBNET_MAX_PREFIX = {4: 30, 6: 126}
+
+
+def _matches(pattern: str, message: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        # fullmatch, because $ also matches before a final line break.
+        if not compiled.fullmatch(value):
+            raise PydanticCustomError("syringe", "{why}", {"why": message})
+        return value
+
+    return AfterValidator(check)
+
+
+def _one_line(value: str) -> str:
+    if _LINE_BREAKING.search(value):
+        raise PydanticCustomError("syringe", "must be one line without control characters")
+    return value
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, str):
+        if not _INTEGER.fullmatch(value):
+            raise PydanticCustomError("syringe", "must be a whole number")
+        return int(value)
+    return value
+
+
+def _boolean(value: Any) -> Any:
+    if isinstance(value, str):
+        if value.lower() not in _BOOLEANS:
+            raise PydanticCustomError("syringe", "must be true or false")
+        return _BOOLEANS[value.lower()]
+    return value
+
+
+def _link(value: str) -> str:
+    scheme = _SCHEME.match(value)
+    if scheme and scheme[1].lower() not in {"http", "https", "mailto"}:
+        raise PydanticCustomError("syringe", "must be an http or https address")
+    return value
+
+
+def _subnet(value: str) -> str:
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError as exc:
+        raise PydanticCustomError(
+            "syringe", "must be a network such as 10.1.0.0/24, with no host bits set"
+        ) from exc
+    if "/" not in value or network.prefixlen > _SUBNET_MAX_PREFIX[network.version]:
+        raise PydanticCustomError(
+            "syringe", "must be a network with room for two endpoints, such as 10.1.0.0/30"
+        )
+    return value
+
+
+def _not_reserved(value: str) -> str:
+    if value == "localhost":
+        raise PydanticCustomError("syringe", "must not be localhost, which every endpoint is")
+    return value
+
+
+Slug = Annotated[
+    str,
+    Field(max_length=SLUG_MAX_LENGTH, json_schema_extra={"pattern": SLUG_PATTERN}),
+    _matches(SLUG_PATTERN, "must be lower-case letters, digits and inner hyphens"),
+]
+ImageName = Annotated[
+    str,
+    Field(max_length=SLUG_MAX_LENGTH, json_schema_extra={"pattern": IMAGE_PATTERN}),
+    _matches(IMAGE_PATTERN, "must be letters, digits and inner hyphens, dots or underscores"),
+]
+Label = Annotated[
+    str,
+    Field(max_length=63, json_schema_extra={"pattern": LABEL_PATTERN}),
+    _matches(
+        LABEL_PATTERN,
+        "must be a DNS label: at most 63 lower-case letters, digits and inner hyphens",
+    ),
+]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_integer)]
+Seconds = Annotated[int, Field(ge=0, le=3600), BeforeValidator(_integer)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
+Text = Annotated[str, Field(max_length=50_000)]
+Link = Annotated[str, Field(max_length=500), AfterValidator(_one_line), AfterValidator(_link)]
+Subnet = Annotated[str, Field(max_length=50), AfterValidator(_subnet)]
+Credential = Annotated[str, Field(max_length=100, repr=False), AfterValidator(_one_line)]
+Tier = Literal["prod", "ptr", "local"]
+GuideType = Literal["markdown", "jupyter"]
+ConfigurationType = Literal["python", "ansible", "napalm"]
+EMPTY_IS_ABSENT = BeforeValidator(lambda value: None if value == "" else value)
+Tag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
+
+
+class FileModel(BaseModel):
+    """Part of a file: camel-case keys, and no others."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+
+class CurriculumFile(FileModel):
+    """``curriculum.meta.yaml``: what the whole curriculum is."""
+
+    name: Name = Field(description="Name of the curriculum.")
+    description: Text = Field(default="", description="One or two sentences for learners.")
+    website: Link = Field(default="", description="Where more is to be read.")
+    a_ver: Annotated[str, Field(max_length=50), AfterValidator(_one_line)] = Field(
+        default="", description="Version of Antidote that the curriculum was written for."
+    )
+    git_root: Link = Field(default="", description="Where the curriculum's repository is.")
+
+
+class CollectionFile(FileModel):
+    """``collection.meta.yaml``: a group of lessons, usually one author's or vendor's."""
+
+    slug: Slug = Field(description="What lessons name it by; unique.")
+    title: Name = Field(description="What learners see.")
+    image: Link = Field(default="", description="Address of a picture.")
+    website: Link = Field(default="", description="Address of the people behind it.")
+    contact_email: Annotated[str, Field(max_length=200), AfterValidator(_one_line)] = Field(
+        default="", description="Whom learners may write to."
+    )
+    brief_description: Text = Field(default="", description="Why a learner should look at it.")
+    long_description: Text = Field(default="", description="Why a learner should go on.")
+    type: Annotated[str, Field(max_length=50), AfterValidator(_one_line)] = Field(
+        default="", description="Such as vendor, consultancy or community."
+    )
+    tier: Tier = Field(default="prod", description="Who sees it: local > ptr > prod.")
+
+
+class ImageFile(FileModel):
+    """``image.meta.yaml``: what an endpoint is made of."""
+
+    slug: ImageName = Field(description="What endpoints name it by; unique.")
+    description: Text = Field(default="", description="What is in it.")
+    flavor: Literal["trusted", "untrusted", "legacy"] = Field(
+        default="untrusted",
+        description="How far it is trusted: untrusted has no privileges at all.",
+    )
+    enable_forwarding: Boolean = Field(
+        default=False, description="Whether it forwards packets between its links."
+    )
+    network_interfaces: list[
+        Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_one_line)]
+    ] = Field(
+        default=[], max_length=64, description="Its interfaces, in the order they are connected."
+    )
+    ssh_user: Credential = Field(default="", description="Who learners' terminals are.")
+    ssh_password: Credential = Field(default="", description="Holds only inside the lesson.")
+    config_user: Credential = Field(default="", description="Who configuration scripts are.")
+    config_password: Credential = Field(default="", description="Holds only inside the lesson.")
+
+
+class PresentationEntry(FileModel):
+    """One way for a learner into an endpoint."""
+
+    name: Label = Field(description="Name of the tab; unique in the endpoint.")
+    port: Port = Field(description="Port of the endpoint.")
+    type: Literal["ssh", "http"] = Field(description="A terminal or a web page.")
+
+
+class EndpointEntry(FileModel):
+    """One machine of a lesson."""
+
+    name: Label = Field(
+        description="Host name by which the others reach it; unique in the lesson.",
+    )
+    image: ImageName = Field(description="Slug of an image.")
+    configuration_type: Annotated[ConfigurationType | None, EMPTY_IS_ABSENT] = Field(
+        default=None,
+        description="What configures it for a stage: python runs stageN/configs/NAME.py, "
+        "ansible stageN/configs/NAME.yml, napalm loads stageN/configs/NAME-DRIVER.txt.",
+    )
+    additional_ports: list[Port] = Field(
+        default=[], max_length=64, description="Ports that other endpoints may connect to."
+    )
+    presentations: list[PresentationEntry] = Field(
+        default=[], max_length=32, description="What learners see of it, in this order."
+    )
+
+
+class ConnectionEntry(FileModel):
+    """A link of its own between two endpoints."""
+
+    a: Label = Field(description="Name of an endpoint.")
+    b: Label = Field(description="Name of another endpoint.")
+    subnet: Annotated[Subnet | None, EMPTY_IS_ABSENT] = Field(
+        default=None, description="Its addresses, as 10.1.0.0/24."
+    )
+
+
+class StageEntry(FileModel):
+    """One step of a lesson; the guide is stageN/guide.md or stageN/guide.ipynb, N from 0."""
+
+    description: Text = Field(default="", description="Title of the step.")
+    guide_type: GuideType = Field(default="markdown", description="What the guide is written in.")
+    stage_video: Link = Field(default="", description="Address of a video.")
+
+
+class AuthorEntry(FileModel):
+    """Who wrote a lesson."""
+
+    name: Name = Field(description="As it is shown.")
+    link: Link = Field(default="", description="Where the author is to be found.")
+
+
+class LessonFile(FileModel):
+    """``lesson.meta.yaml``: a lesson; its folder is /antidote in every endpoint."""
+
+    name: Name = Field(description="What learners see.")
+    slug: Slug = Field(description="What others name it by; unique, and part of addresses.")
+    category: Annotated[str, Field(max_length=100), AfterValidator(_one_line)] = Field(
+        default="", description="Such as fundamentals, tools or workflows."
+    )
+    tier: Tier = Field(description="Who sees it: prod everybody, ptr testers, local its authors.")
+    collection: Annotated[Slug | None, EMPTY_IS_ABSENT] = Field(
+        default=None, description="Slug of a collection."
+    )
+    description: Text = Field(default="", description="What a learner will get out of it.")
+    short_description: Text = Field(default="", description="The same in a word or two.")
+    prereqs: list[Slug] = Field(
+        default=[], max_length=100, description="Slugs of the lessons to take before."
+    )
+    tags: list[Tag] = Field(default=[], max_length=100, description="Words to find it by.")
+    authors: list[AuthorEntry] = Field(default=[], max_length=100, description="Who wrote it.")
+    diagram: Link = Field(default="", description="Address of a picture of the network.")
+    video: Link = Field(default="", description="Address of a video.")
+    ready_delay: Seconds = Field(
+        default=0, description="Seconds to wait after every endpoint answers."
+    )
+    endpoints: list[EndpointEntry] = Field(
+        min_length=1, max_length=64, description="Its machines, in the order of the tabs."
+    )
+    connections: list[ConnectionEntry] = Field(
+        default=[], max_length=256, description="Links between its machines."
+    )
+    stages: list[StageEntry] = Field(min_length=1, max_length=100, description="Its steps.")
+
+
+FILE_MODELS: dict[str, type[FileModel]] = {
+    "curriculum": CurriculumFile,
+    "collection": CollectionFile,
+    "image": ImageFile,
+    "lesson": LessonFile,
+}
+"""By kind: the model of the file that is named ``KIND.meta.yaml``."""
+
+
+def _without_titles(node: Any) -> Any:
+    """Leave out the titles that pydantic derives from names; editors show the names anyway."""
+    if isinstance(node, dict):
+        return {
+            key: _without_titles(value)
+            for key, value in node.items()
+            if not (key == "title" and isinstance(value, str))
+        }
+    if isinstance(node, list):
+        return [_without_titles(item) for item in node]
+    return node
+
+
+def json_schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema of one kind of file, for editors and other programs."""
+    schema = _without_titles(FILE_MODELS[kind].model_json_schema(by_alias=True))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"{kind}.meta.yaml",
+        **schema,
+    }
