@@ -25,7 +25,9 @@ def is_secret(text: str) -> bool:
 
 def live_lesson_by_id(live_lesson_id: UUID) -> LiveLesson:
     """Return a livelesson whose id is known to be shown by its holder, in one query."""
-    live_lesson = live_lessons().select_related(None).filter(pk=live_lesson_id).first()
+    live_lesson: LiveLesson | None = (
+        live_lessons().select_related(None).filter(pk=live_lesson_id).first()
+    )
     if live_lesson is None:
         raise LiveLessonNotFound
     return live_lesson
@@ -48,6 +50,16 @@ def live_lesson_running(*, secret: str, slug: str, stage: int | None) -> LiveLes
     if stage is not None:
         rows = rows.filter(desired_stage=stage)
     return rows.first()
+
+
+def guide_of(live_lesson: LiveLesson) -> str:
+    """Return the guide of the stage, which ``livelessons.selectors`` read along."""
+    return getattr(live_lesson, "guide", None) or ""
+
+
+def running_action_of(live_lesson: LiveLesson) -> str | None:
+    """Return the action that runs, which ``livelessons.selectors`` read along."""
+    return getattr(live_lesson, "running_action", None)
 
 
 def touch_if_stale(live_lesson: LiveLesson) -> None:

@@ -1,0 +1,116 @@
+"""A livelesson as ``/api/v1`` and its events show it. No query is made here."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from lessons.models import Presentation, Stage
+from lessons.specs import EndpointDict, PresentationDict
+from livelessons.lookups import guide_of, running_action_of
+from livelessons.models import LiveEndpoint, LiveLesson
+from livelessons.presentation_tokens import PREFIX, presentation_token
+
+_TERMINALS = "/terminals/"
+
+
+def summary(live_lesson: LiveLesson) -> dict[str, object]:
+    """Return what lists and the answers to actions show.
+
+    ``running_action`` is null for rows that ``livelessons.selectors`` did not read.
+    """
+    return {
+        "id": str(live_lesson.pk),
+        "lesson": live_lesson.slug,
+        "state": live_lesson.state,
+        "stage": live_lesson.stage,
+        "desired": live_lesson.desired,
+        "desired_stage": live_lesson.desired_stage,
+        "stages": len(live_lesson.spec["stages"]),
+        "running_action": running_action_of(live_lesson),
+        "reason": {"code": live_lesson.reason_code, "text": live_lesson.reason}
+        if live_lesson.reason_code
+        else None,
+        "attempt": live_lesson.attempt,
+        "healthy_tests": live_lesson.healthy_tests,
+        "total_tests": live_lesson.total_tests,
+        "created_at": time_text(live_lesson.created_at),
+        "ready_at": time_text(live_lesson.ready_at),
+        "expires_at": time_text(live_lesson.expires_at),
+        "ended_at": time_text(live_lesson.ended_at),
+        "end_reason": live_lesson.end_reason or None,
+        "version": live_lesson.version,
+    }
+
+
+def snapshot(live_lesson: LiveLesson, endpoints: Iterable[LiveEndpoint]) -> dict[str, object]:
+    """Return a livelesson whole: with its endpoints and the guide of the stage it is at.
+
+    ``live_lesson`` comes from ``livelessons.selectors``, which read the guide along.
+    """
+    observed = {endpoint.name: endpoint for endpoint in endpoints}
+    return summary(live_lesson) | {
+        "guide": _guide(live_lesson),
+        "endpoints": [
+            _endpoint(live_lesson, endpoint, observed.get(endpoint["name"]))
+            for endpoint in live_lesson.spec["endpoints"]
+        ],
+    }
+
+
+def time_text(value: datetime | None) -> str | None:
+    """Return a time as every answer of `/api/v1` writes it: ISO 8601 in UTC."""
+    return value.isoformat().replace("+00:00", "Z") if value is not None else None
+
+
+def _guide(live_lesson: LiveLesson) -> dict[str, object]:
+    guide_type = live_lesson.spec["stages"][live_lesson.stage]["guide_type"]
+    # A notebook is run by its server, not shown by a page.
+    return {
+        "type": guide_type,
+        "contents": guide_of(live_lesson) if guide_type == Stage.GuideType.MARKDOWN else "",
+    }
+
+
+def _endpoint(
+    live_lesson: LiveLesson, endpoint: EndpointDict, observed: LiveEndpoint | None
+) -> dict[str, object]:
+    if observed is not None and observed.attempt != live_lesson.attempt:
+        # What was seen of an environment that has been replaced.
+        observed = None
+    return {
+        "name": endpoint["name"],
+        "image": endpoint["image"]["slug"],
+        "phase": observed.phase if observed is not None else "",
+        "reachable": observed is not None and observed.reachable,
+        "presentations": [
+            {
+                "name": way["name"],
+                "type": way["type"],
+                "port": way["port"],
+                "path": _path(live_lesson, endpoint["name"], way),
+            }
+            for way in endpoint["presentations"]
+        ],
+    }
+
+
+def _path(live_lesson: LiveLesson, endpoint: str, way: PresentationDict) -> str:
+    """Return where the gateway serves this: a WebSocket for a terminal, else a web page."""
+    if way["type"] == Presentation.Type.SSH:
+        return f"{_TERMINALS}{live_lesson.pk}/{endpoint}/{way['name']}"
+    return PREFIX + page_token(live_lesson, endpoint, way["name"]) + "/"
+
+
+def page_token(live_lesson: LiveLesson, endpoint: str, presentation: str) -> str:
+    """Return the token of a web page of the livelesson, good until its greatest age.
+
+    Not until its present end: an extension does not reach the pages that are open.
+    """
+    latest = live_lesson.created_at + timedelta(seconds=settings.SYRINGE_MAX_LIFETIME_SECONDS)
+    return presentation_token(
+        live_lesson_id=live_lesson.pk,
+        endpoint=endpoint,
+        presentation=presentation,
+        expires_at=latest,
+    )

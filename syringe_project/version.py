@@ -1,0 +1,5 @@
+"""Which Syringe this is."""
+
+from importlib.metadata import version
+
+VERSION = version("syringe")
