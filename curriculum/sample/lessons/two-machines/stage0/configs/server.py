@@ -1,0 +1,11 @@
+"""Give the server a page that it can offer."""
+
+import sys
+from pathlib import Path
+
+LESSON = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(LESSON))
+
+from endpoint import write_files
+
+write_files({"index.html": "Hello from the server!\n"})
