@@ -1,13 +1,11 @@
-"""From a foreseen failure to an HTTP answer, and what all JSON answers share."""
+"""From a foreseen failure to an HTTP answer."""
 
-import json
 import logging
 from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
-from rest_framework.exceptions import APIException, ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as framework_handler
 
@@ -97,45 +95,6 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         code = codes if isinstance(codes, str) else getattr(detail, "code", "invalid")
         framework.data = problem(str(detail), code)
     return framework
-
-
-def json_bytes(value: object) -> bytes:
-    """Return compact JSON in ASCII, which any text from a request survives."""
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    """Read a request's body as a JSON object; nothing and ``null`` are an empty one.
-
-    Raises ValueError, and nothing else, for everything that is not one.
-    """
-    if not body.strip():
-        return {}
-    try:
-        value = json.loads(body, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 (callers expect one kind)
-    return value
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-class ObjectParser(JSONParser):
-    """Bodies are JSON objects; whatever else comes is refused with 400, never with 500."""
-
-    def parse(
-        self, stream: Any, media_type: str | None = None, parser_context: Any = None
-    ) -> dict[str, Any]:
-        try:
-            return json_object(stream.read())
-        except ValueError as exc:
-            raise ParseError(f"The body is no JSON object: {exc}") from exc
 
 
 def api_not_found(request: HttpRequest, path: str = "") -> JsonResponse:

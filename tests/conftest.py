@@ -12,6 +12,8 @@ import pytest
 import redis
 from django.conf import settings
 from django.utils import timezone
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from lessons.models import Bundle, CurrentLesson, Endpoint, Lesson, Presentation, Stage
 from livelessons.models import LiveEndpoint, LiveLesson, LiveSession
@@ -19,6 +21,15 @@ from livelessons.session_secrets import new_secret, secret_digest
 from livelessons.states import State
 
 _numbers = itertools.count(1)
+
+# No files left behind, and no deadline on a machine that others use as well.
+hypothesis_settings.register_profile(
+    "syringe",
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+hypothesis_settings.load_profile("syringe")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,8 +33,8 @@ from livelessons.selectors import (
 from livelessons.services import session_touch
 from livelessons.snapshots import snapshot, summary
 from scheduler import services as scheduler
-from syringe_project.api import json_bytes
 from syringe_project.api_documents import NOT_MODIFIED, problem
+from syringe_project.json_bodies import json_bytes
 from syringe_project.responses import json_response, not_modified, tagged_response
 
 _TAGS = ["livelessons"]

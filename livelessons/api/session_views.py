@@ -21,8 +21,8 @@ from livelessons.models import LiveSession
 from livelessons.services import session_create, session_touch
 from livelessons.snapshots import time_text
 from livelessons.source_address import request_source_address
-from syringe_project.api import json_bytes
 from syringe_project.api_documents import problem
+from syringe_project.json_bodies import json_bytes
 from syringe_project.responses import json_response
 
 _TAGS = ["sessions"]

@@ -9,8 +9,9 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from livelessons.exp.errors import Code, ExpError, error_response, exp_error, invalid
-from syringe_project.api import DATABASE_ERRORS, foreseen, json_object
+from syringe_project.api import DATABASE_ERRORS, foreseen
 from syringe_project.errors import SyringeError
+from syringe_project.json_bodies import json_object
 
 View = Callable[..., HttpResponse]
 

@@ -13,8 +13,9 @@ from livelessons.errors import (
     TooManyLiveLessons,
     TooManySessions,
 )
-from syringe_project.api import json_bytes, retry_after_of, status_of
+from syringe_project.api import retry_after_of, status_of
 from syringe_project.errors import SyringeError, Unavailable
+from syringe_project.json_bodies import json_bytes
 
 
 class Code(IntEnum):

@@ -12,7 +12,7 @@ from livelessons.exp.entities import (
     lesson_entity,
     lesson_listed,
 )
-from syringe_project.api import json_bytes
+from syringe_project.json_bodies import json_bytes
 from syringe_project.version import VERSION
 
 

@@ -20,7 +20,7 @@ from livelessons.selectors import session_by_secret
 from livelessons.services import session_create, session_touch
 from livelessons.source_address import request_source_address
 from scheduler.services import lesson_start
-from syringe_project.api import json_bytes
+from syringe_project.json_bodies import json_bytes
 
 
 @exp_endpoint("POST")

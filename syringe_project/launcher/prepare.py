@@ -15,10 +15,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import django
+import pydantic
 import redis
 
+
+class _Refused(Exception):
+    """The installation cannot be made ready; the message is for the operator."""
+
+
+def _print(**message: object) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _name_problems(error: pydantic.ValidationError) -> str:
+    """Say which settings are wrong, without their values: some are secret."""
+    problems = [
+        f"SYRINGE_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False)
+    ]
+    return f"Settings that cannot be: {'; '.join(problems)}."
+
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syringe_project.settings")
-django.setup()
+try:
+    django.setup()
+except pydantic.ValidationError as invalid:
+    _print(refusal=_name_problems(invalid))
+    sys.exit(1)
 
 from django.conf import settings  # noqa: E402  (all of these need the set-up above)
 from django.contrib.auth import get_user_model  # noqa: E402
@@ -35,15 +59,6 @@ _WITHOUT_LESSONS = (
 )
 
 
-class _Refused(Exception):
-    """The installation cannot be made ready; the message is for the operator."""
-
-
-def _print(**message: object) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
-
-
 @contextmanager
 def _step(text: str) -> Iterator[list[str]]:
     """Report a step when its block has ended; the block may replace the text."""
@@ -51,6 +66,14 @@ def _step(text: str) -> Iterator[list[str]]:
     texts = [text]
     yield texts
     _print(step=texts[-1], seconds=time.monotonic() - started)
+
+
+def check_settings() -> None:
+    """Run the system checks, which say what types cannot."""
+    try:
+        call_command("check")
+    except CommandError as error:
+        raise _Refused(str(error)) from error
 
 
 def migrate() -> None:
@@ -132,11 +155,12 @@ def main() -> int:
     arguments = parser.parse_args()
     password = sys.stdin.read()
     try:
+        check_settings()
+        require_backend()
         require_redis()
         migrate()
         import_curriculum(arguments.curriculum)
         changed = ensure_operator(arguments.operator, password)
-        require_backend()
     except _Refused as error:
         _print(refusal=str(error))
         return 1

@@ -22,7 +22,7 @@ from syringe_project.launcher.settings import (
     instance_folder,
     run_folder,
 )
-from syringe_project.launcher.supervisor import StopAsked, Supervisor, describe_status
+from syringe_project.launcher.supervisor import Service, StopAsked, Supervisor, describe_status
 from syringe_project.launcher.system_packages import (
     LOCAL_BACKEND,
     ensure_packages,
@@ -60,6 +60,7 @@ class Installation:
         self._options = options
         self._data = DataFolder(options.data)
         self._settings: dict[str, str] = {}
+        self._services: list[Service] = []
 
     def run(self) -> int:
         """Start, wait, stop; return the exit status."""
@@ -122,15 +123,18 @@ class Installation:
         make_run_folder(run_folder(self._settings))
         make_run_folder(instance_folder(self._settings))
 
-    def _module(self, name: str, *arguments: str) -> list[str]:
-        return [str(self._environment.python), "-m", f"syringe_project.launcher.{name}", *arguments]
+    def _program(self, name: str, *arguments: str) -> list[str]:
+        # By path, because `-m` would load the settings before the program can say what is wrong
+        # with them; -P keeps its folder from hiding other modules.
+        path = Path(__file__).with_name(f"{name}.py")
+        return [str(self._environment.python), "-P", str(path), *arguments]
 
     def _prepare(self, supervisor: Supervisor) -> dict[str, object]:
         """Migrate, import, make the operator, ask the backend; relay the steps as they are done."""
         path = self._data.logs / "prepare.log"
         path.unlink(missing_ok=True)
         process = spawn(
-            self._module("prepare", str(self._options.curriculum), OPERATOR),
+            self._program("prepare", str(self._options.curriculum), OPERATOR),
             environment=child_environment(self._environment, self._settings),
             folder=self._environment.project,
             log=path,
@@ -173,9 +177,9 @@ class Installation:
             report.update(message)
 
     def _start_application(self, supervisor: Supervisor) -> None:
-        services = application_services(self._environment, self._settings, self._data.logs)
-        with self._console.step("Started " + ", ".join(service.name for service in services)):
-            supervisor.start(*services, limit_seconds=_ANSWER_SECONDS)
+        self._services = application_services(self._environment, self._settings, self._data.logs)
+        with self._console.step("Started " + ", ".join(s.name for s in self._services)):
+            supervisor.start(*self._services, limit_seconds=_ANSWER_SECONDS)
 
     def _greet(self, report: Mapping[str, object], seconds: float) -> None:
         say = self._console.say
@@ -203,17 +207,15 @@ class Installation:
 
     def _stop(self, supervisor: Supervisor) -> None:
         """Stop what serves, then the lessons' environments on this machine, then the servers."""
-        if not self._settings:
-            supervisor.stop()
-            return
-        names = [
-            service.name
-            for service in application_services(self._environment, self._settings, self._data.logs)
-        ]
-        supervisor.stop(*names)
+        if self._services:
+            supervisor.stop(*(service.name for service in self._services))
+            self._tear_down()
+        supervisor.stop()
+
+    def _tear_down(self) -> None:
         log = self._data.logs / "teardown.log"
         process = spawn(
-            self._module("teardown"),
+            self._program("teardown"),
             environment=child_environment(self._environment, self._settings),
             folder=self._environment.project,
             log=log,
@@ -228,4 +230,3 @@ class Installation:
                 f"Lessons' environments may be left on this machine; the end of {log}:\n"
                 f"{log_tail(log, 5)}"
             )
-        supervisor.stop()

@@ -38,5 +38,7 @@ def logging_config(*, level: str) -> dict[str, Any]:
             # One line a connection or request at INFO tells operators nothing.
             "asyncssh": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
+            # It names every WebSocket's address, and addresses may hold tokens.
+            "uvicorn": {"level": "WARNING"},
         },
     }
