@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from gateway.asgi import Receive, Scope, Send, refuse_handshake
+from gateway.asgi import Receive, Scope, Send
 from gateway.database import Database
 from gateway.terminals import Terminals
 from gateway.usage import Usage
@@ -24,11 +24,11 @@ class Gateway:
 
     def __init__(self) -> None:
         self._database = Database()
-        self._watcher = Watcher(
+        self.watcher = Watcher(
             self._database, redis_url=settings.SYRINGE_REDIS_URL, channel=wakeups.CHANNEL
         )
-        self._usage = Usage(self._database)
-        self._terminals = Terminals(self._database, self._watcher, self._usage)
+        self.usage = Usage(self._database)
+        self.terminals = Terminals(self._database, self.watcher, self.usage)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, request or the server's own start and stop."""
@@ -43,7 +43,7 @@ class Gateway:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if match := _TERMINAL.fullmatch(scope["path"]):
             live_lesson_id, endpoint, presentation = match.groups()
-            await self._terminals.serve(
+            await self.terminals.serve(
                 scope,
                 receive,
                 send,
@@ -52,7 +52,7 @@ class Gateway:
                 presentation=presentation,
             )
         else:
-            await refuse_handshake(send, status=404, detail="There is no WebSocket here.")
+            await send({"type": "websocket.close"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError
@@ -68,14 +68,14 @@ class Gateway:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the shared reader going."""
-        reader = asyncio.get_running_loop().create_task(self._watcher.run())
+        reader = asyncio.get_running_loop().create_task(self.watcher.run())
         try:
             yield
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
-            self._database.close()
+            await self._database.close()
 
     def close(self) -> None:
         """End what would never end by itself, so that the process can stop at once."""
-        self._terminals.close()
+        self.terminals.close()

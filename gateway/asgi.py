@@ -66,15 +66,3 @@ async def wait_for_disconnect(receive: Receive) -> None:
     """Return when the client has gone; whatever it still sends is thrown away."""
     while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
         pass
-
-
-async def refuse_handshake(send: Send, *, status: int, detail: str) -> None:
-    """Refuse a WebSocket before it opens, as an ordinary HTTP answer."""
-    await send(
-        {
-            "type": "websocket.http.response.start",
-            "status": status,
-            "headers": [(b"content-type", b"text/plain; charset=utf-8")],
-        }
-    )
-    await send({"type": "websocket.http.response.body", "body": detail.encode()})

@@ -20,8 +20,6 @@ KEEPALIVE_SECONDS = 15
 CLOSE_TIMEOUT_SECONDS = 2.0
 SCROLLBACK_BYTES = 256 * 1024
 READ_BYTES = 32 * 1024
-# A viewer that is this far behind stops the shell, long before its output would be forgotten.
-MAX_LAG_BYTES = 128 * 1024
 # What the SSH library may hold on top; its default is 2 MB a shell.
 WINDOW_BYTES = 256 * 1024
 
@@ -131,6 +129,11 @@ class Shell:
             ) from exc
         return cls(address, presentation, connection, process)
 
+    @property
+    def bytes_taken(self) -> int:
+        """How much output was taken from the shell so far."""
+        return self._scrollback.end
+
     def attach(self) -> tuple[Viewer, int]:
         """Become the one viewer, and return it with the bytes of old output it will read first."""
         if self.viewer is not None:
@@ -190,12 +193,12 @@ class Shell:
     async def _read_for_ever(self) -> None:
         try:
             while data := await self._process.stdout.read(READ_BYTES):
+                while not self._room_for(data):
+                    self._room.clear()
+                    await self._room.wait()
                 self._scrollback.append(data)
                 if self.viewer is not None:
                     self.viewer.news.set()
-                while self._viewer_lags():
-                    self._room.clear()
-                    await self._room.wait()
             self._finish(End.EXITED)
         except (asyncssh.Error, OSError):
             self._finish(End.LOST)
@@ -206,6 +209,8 @@ class Shell:
                     await self._connection.wait_closed()
             self._connection.abort()
 
-    def _viewer_lags(self) -> bool:
-        viewer = self.viewer
-        return viewer is not None and self._scrollback.end - viewer.place > MAX_LAG_BYTES
+    def _room_for(self, data: bytes) -> bool:
+        """Tell whether nothing is forgotten that the viewer has not read."""
+        if self.viewer is None:
+            return True
+        return self._scrollback.end - self.viewer.place + len(data) <= SCROLLBACK_BYTES

@@ -29,7 +29,7 @@ from enum import IntEnum
 from urllib.parse import parse_qs
 from uuid import UUID
 
-from gateway.asgi import ClientGone, Receive, Scope, Send, refuse_handshake
+from gateway.asgi import ClientGone, Receive, Scope, Send
 from gateway.credentials import SUBPROTOCOL, credentials_of
 from gateway.database import Database
 from gateway.selectors import LessonEnded, TerminalTarget, has_ended, terminal_target
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS = 60.0
 SHELLS_PER_LIVELESSON = 12
 CLOSE_TIMEOUT_SECONDS = 2.0
-_NEW_SHELL_LINE = b"\x1b[2m-- Your earlier shell is gone; this is a new one. --\x1b[0m\r\n"
+_NEW_SHELL_LINE = b"\x1b[2mYour earlier shell is gone; this is a new one.\x1b[0m\r\n"
 
 
 class Close(IntEnum):
@@ -133,9 +133,7 @@ class Terminals:
         await receive()
         credentials = credentials_of(scope)
         if credentials.foreign_origin:
-            await refuse_handshake(
-                send, status=403, detail="Terminals open from Syringe's own pages only."
-            )
+            await send({"type": "websocket.close"})
             return
         offered = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
@@ -148,6 +146,16 @@ class Terminals:
             await _close(send, _close_code(exc), exc.code, str(exc))
         else:
             await self._connect(shell, resumed, receive, send)
+
+    @property
+    def shells(self) -> list[Shell]:
+        """Every shell, whether somebody looks at it or not."""
+        return list(self._shells.values())
+
+    @property
+    def left_count(self) -> int:
+        """How many shells wait for their browser to come back."""
+        return len(self._expiries)
 
     def close(self) -> None:
         """End every shell and stop watching."""

@@ -31,6 +31,10 @@ class Usage:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def forget(self) -> None:
+        """Record the next use of every livelesson, however soon."""
+        self._noted.clear()
+
     async def _touch(self, live_lesson_id: UUID) -> None:
         try:
             await self._database.run(live_lesson_touch, live_lesson_id=live_lesson_id)
