@@ -3,9 +3,11 @@
 import asyncio
 import os
 import shlex
+from pathlib import Path
 
 import asyncssh
 
+LESSON = Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 30
 
 

@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-LESSON = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(LESSON))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from endpoint import write_files
 

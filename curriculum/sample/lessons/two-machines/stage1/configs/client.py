@@ -3,9 +3,8 @@
 import sys
 from pathlib import Path
 
-LESSON = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(LESSON))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from endpoint import write_files
+from endpoint import LESSON, write_files
 
 write_files({"fetch.py": (LESSON / "fetch.py").read_text()})
