@@ -1,0 +1,1 @@
+"""What runs inside sandboxes; imports nothing of this project but itself."""

@@ -1,0 +1,72 @@
+"""What a supervisor tells the world, in one file that is replaced as a whole."""
+
+import json
+import os
+from typing import TypedDict
+
+
+class EndpointState(TypedDict):
+    """``ports`` is keyed by the endpoint's port as text, as JSON wants it."""
+
+    phase: str
+    reason: str
+    message: str
+    ports: dict[str, int]
+    log_tail: str
+
+
+class JobState(TypedDict):
+    phase: str
+    message: str
+    log_tail: str
+
+
+class State(TypedDict):
+    """``jobs`` is keyed by ``endpoint/run``; ``control_groups`` says which limits root added."""
+
+    phase: str
+    reason: str
+    message: str
+    endpoints: dict[str, EndpointState]
+    jobs: dict[str, JobState]
+    control_groups: list[str]
+
+
+FILE_NAME = "state.json"
+
+
+def job_key(endpoint: str, run: int) -> str:
+    """Return the key of a job in ``State.jobs``."""
+    return f"{endpoint}/{run}"
+
+
+class StateFile:
+    """Write the state through an open folder, which still works after the root has changed."""
+
+    def __init__(self, folder_fd: int, state: State) -> None:
+        self._folder_fd = folder_fd
+        self.state = state
+
+    def write(self) -> None:
+        """Replace the file; readers see the old or the new one, never a part."""
+        fd = os.open(
+            f"{FILE_NAME}.new",
+            os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC,
+            0o600,
+            dir_fd=self._folder_fd,
+        )
+        with os.fdopen(fd, "w") as file:
+            json.dump(self.state, file)
+        os.replace(
+            f"{FILE_NAME}.new",
+            FILE_NAME,
+            src_dir_fd=self._folder_fd,
+            dst_dir_fd=self._folder_fd,
+        )
+
+    def fail(self, reason: str, message: str) -> None:
+        """Record that this environment has ended for a reason."""
+        self.state["phase"] = "failed"
+        self.state["reason"] = reason
+        self.state["message"] = message
+        self.write()
