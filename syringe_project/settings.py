@@ -112,7 +112,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = PROJECT_ROOT / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 
 CORS_URLS_REGEX = r"^/(acore/)?exp/"
