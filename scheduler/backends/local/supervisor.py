@@ -28,6 +28,8 @@ from scheduler.backends.local.state import EndpointState, State, StateFile
 
 CONTROL_SOCKET = "control.sock"
 
+_LOOK_SECONDS = 5.0
+
 
 def main() -> None:
     """Run S0."""
@@ -76,7 +78,7 @@ def main() -> None:
     for ports in listeners.values():
         for listener in ports.values():
             listener.close()
-    _watch(pid, state_file)
+    _watch(pid, lock_fd, state_file)
 
 
 def process_start(pid: int) -> str:
@@ -178,11 +180,12 @@ def _run_keeper(plan: Plan, inherited: keeper.Inherited) -> NoReturn:
         os._exit(status)
 
 
-def _watch(pid: int, state_file: StateFile) -> None:
-    """Wait for S1's end, or end it when S0 is told to end."""
+def _watch(pid: int, lock_fd: int, state_file: StateFile) -> None:
+    """Wait for S1's end, or end it when S0 is told to, or when its folder has been removed."""
     while True:
-        number = signal.sigwait({signal.SIGTERM, signal.SIGCHLD})
-        if number == signal.SIGTERM:
+        received = signal.sigtimedwait({signal.SIGTERM, signal.SIGCHLD}, _LOOK_SECONDS)
+        number = received.si_signo if received else 0
+        if number == signal.SIGTERM or os.fstat(lock_fd).st_nlink == 0:
             os.kill(pid, signal.SIGKILL)
             # Returns when every process of the namespace is gone.
             os.waitpid(pid, 0)

@@ -1,0 +1,188 @@
+"""What the scheduler may rely on, whatever backend it uses."""
+
+import time
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from scheduler.backends.base import (
+    BackendRejected,
+    EnvironmentRef,
+    Phase,
+    PresentationSpec,
+    ReasonCode,
+)
+from tests.contract.conftest import Kind
+from tests.contract.descriptions import SHELL, end, endpoint, environment, observe, wait_until
+
+SCRIPT = "print('configured')"
+CONFIGURED = {
+    "files": {"stage0/configs/linux1.py": SCRIPT, "stage1/configs/linux1.py": SCRIPT},
+    "stages": [
+        {"linux1": "stage0/configs/linux1.py"},
+        {"linux1": "stage1/configs/linux1.py"},
+    ],
+}
+
+
+def test_an_environment_runs_with_all_its_endpoints_and_ports(kind: Kind) -> None:
+    web = PresentationSpec(name="web", port=8080, type="http")
+    spec = environment(
+        endpoint("linux1", presentations=(SHELL, web), additional_ports=(5000,)), endpoint("linux2")
+    )
+
+    observation = kind.start(spec)
+
+    assert observation.phase == Phase.RUNNING
+    assert {name: set(seen.ports) for name, seen in observation.endpoints.items()} == {
+        "linux1": {22, 8080, 5000},
+        "linux2": {22},
+    }
+    assert {seen.phase for seen in observation.endpoints.values()} == {Phase.RUNNING}
+    assert all(seen.host for seen in observation.endpoints.values())
+
+
+def test_ensure_again_changes_nothing(kind: Kind) -> None:
+    spec = environment()
+    before = kind.start(spec)
+
+    kind.backend.ensure(spec)
+    type(kind.backend)().ensure(spec)
+
+    after = observe(kind.backend, spec)
+    assert after.phase == Phase.RUNNING
+    assert after.endpoints["linux1"].ports == before.endpoints["linux1"].ports
+
+
+def test_every_ref_asked_for_is_answered(kind: Kind) -> None:
+    spec = environment()
+    kind.start(spec)
+    other_attempt = replace(spec.ref, attempt=2)
+    stranger = EnvironmentRef(uuid4(), 0)
+
+    answer = kind.backend.observe([stranger, spec.ref, other_attempt])
+
+    assert {ref: seen.phase for ref, seen in answer.items()} == {
+        stranger: Phase.ABSENT,
+        spec.ref: Phase.RUNNING,
+        other_attempt: Phase.ABSENT,
+    }
+    assert not kind.backend.observe([])
+
+
+def test_another_process_sees_the_same(kind: Kind) -> None:
+    spec = environment()
+    kind.start(spec)
+
+    assert observe(type(kind.backend)(), spec).phase == Phase.RUNNING
+    assert list(type(kind.backend)().owned()) == [spec.ref]
+
+
+def test_destroy_removes_it_and_may_be_repeated(kind: Kind) -> None:
+    spec = environment()
+    kind.start(spec)
+
+    assert end(kind.backend, spec.ref)
+    assert list(kind.backend.owned()) == []
+    kind.backend.destroy(spec.ref)
+    kind.backend.destroy(EnvironmentRef(uuid4(), 3))
+    assert observe(kind.backend, spec).phase == Phase.ABSENT
+
+
+def test_destroy_during_the_start(kind: Kind) -> None:
+    spec = environment()
+    kind.backend.ensure(spec)
+
+    assert end(kind.backend, spec.ref)
+    assert list(kind.backend.owned()) == []
+
+
+def test_owned_lists_attempts_apart(kind: Kind) -> None:
+    first = environment()
+    second = replace(first, ref=replace(first.ref, attempt=2))
+    kind.start(first)
+    kind.start(second)
+
+    assert set(kind.backend.owned()) == {first.ref, second.ref}
+    assert end(kind.backend, first.ref)
+    assert list(kind.backend.owned()) == [second.ref]
+
+
+def test_instances_do_not_meet(kind: Kind) -> None:
+    spec = environment()
+    kind.start(spec)
+
+    kind.enter_instance("another")
+    assert list(kind.backend.owned()) == []
+    assert observe(kind.backend, spec).phase == Phase.ABSENT
+    kind.backend.destroy(spec.ref)
+
+    kind.enter_instance("test-home")
+    assert list(kind.backend.owned()) == []
+
+
+def test_configuration_runs_once_per_run(kind: Kind) -> None:
+    spec = environment(endpoint(configuration_type="python"), **CONFIGURED)  # type: ignore[arg-type]
+    kind.start(spec)
+
+    for run, stage in ((1, 0), (1, 0), (2, 1)):
+        kind.backend.configure(spec, stage=stage, endpoint="linux1", run=run)
+        assert wait_until(
+            lambda run=run: observe(kind.backend, spec).jobs["linux1", run].phase  # type: ignore[misc]
+            not in (Phase.STARTING, Phase.RUNNING)
+        )
+
+    jobs = observe(kind.backend, spec).jobs
+    assert {key: job.phase for key, job in jobs.items()} == {
+        ("linux1", 1): Phase.SUCCEEDED,
+        ("linux1", 2): Phase.SUCCEEDED,
+    }
+
+
+def test_configuration_of_what_is_gone_is_refused(kind: Kind) -> None:
+    spec = environment(endpoint(configuration_type="python"), **CONFIGURED)  # type: ignore[arg-type]
+
+    with pytest.raises(BackendRejected) as refusal:
+        kind.backend.configure(spec, stage=0, endpoint="linux1", run=1)
+
+    assert refusal.value.reason_code == ReasonCode.VANISHED
+
+
+def test_what_can_never_run_is_refused(kind: Kind) -> None:
+    with pytest.raises(BackendRejected):
+        kind.backend.ensure(kind.impossible)
+
+    assert observe(kind.backend, kind.impossible).phase == Phase.ABSENT
+    assert list(kind.backend.owned()) == []
+
+
+def test_login_has_the_environments_own_password_and_hides_it(kind: Kind) -> None:
+    spec = environment()
+
+    login = kind.backend.login(spec, "linux1")
+
+    assert login.username
+    assert login.password == spec.access_password
+    assert spec.access_password not in repr(login) + repr(spec)
+
+
+def test_calls_return_at_once(kind: Kind) -> None:
+    spec = environment(endpoint("linux1"), endpoint("linux2"))
+    calls = [
+        lambda: kind.backend.ensure(spec),
+        lambda: kind.backend.observe([spec.ref]),
+        lambda: list(kind.backend.owned()),
+        lambda: kind.backend.destroy(spec.ref),
+    ]
+    kind.started.append(spec)
+
+    for call in calls:
+        begin = time.monotonic()
+        call()
+        assert time.monotonic() - begin < 1
+
+
+def test_nothing_prevents_it_from_working_here(kind: Kind) -> None:
+    assert list(kind.backend.preflight()) == []
+    assert list(kind.backend.owned()) == []
