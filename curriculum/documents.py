@@ -165,7 +165,8 @@ def parse_document(text: str, report: Report) -> Document | None:
         pass
     except yaml.YAMLError as exc:
         line, message = _yaml_problem(exc)
-        report.error(message, line=line)
+        # What is missing at the end is missed in the line after it, which editors do not show.
+        report.error(message, line=min(line, max(1, len(text.splitlines()))))
     if isinstance(builder.root, dict):
         return Document(builder.root, builder.lines)
     if not report.has_errors:
