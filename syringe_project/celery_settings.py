@@ -35,6 +35,24 @@ redbeat_key_prefix = f"{settings.SYRINGE_INSTANCE}:redbeat:"
 redbeat_lock_timeout = 6
 beat_max_loop_interval = 1
 beat_scheduler = "scheduler.beat.SingleMessageScheduler"
+
+
+def _collection(job: str, seconds: int) -> dict[str, object]:
+    """Return the entry of a collection, whose message is of no use once the next one is sent."""
+    return {
+        "task": f"garbage_collector.{job}",
+        "schedule": float(seconds),
+        "options": {"expires": seconds},
+    }
+
+
 beat_schedule = {
     "sweep": {"task": "scheduler.sweep", "schedule": 1.0},
+    "collect idle livelessons": _collection("idle", 10),
+    "collect livelessons past their lifetime": _collection("lifetime", 10),
+    "collect environments": _collection("environments", 30),
+    "collect locks": _collection("locks", 60),
+    "collect ended livelessons": _collection("live_lessons", 900),
+    "collect sessions": _collection("sessions", 900),
+    "collect lessons": _collection("lessons", 900),
 }

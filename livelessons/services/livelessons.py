@@ -80,9 +80,8 @@ def live_lesson_wish(
 
     Raises LiveLessonBusy while another action runs, LiveLessonNotFound for one that ended.
     """
-    if action is not None:
-        lock_take(live_lesson=live_lesson, action=action, holder=holder)
     now = timezone.now()
+    # The row before its action lock, as everybody who writes both: else two would wait in a ring.
     changed = (
         LiveLesson.objects.filter(pk=live_lesson.pk)
         .exclude(state=State.DELETED)
@@ -95,6 +94,8 @@ def live_lesson_wish(
     )
     if not changed:
         raise LiveLessonNotFound
+    if action is not None:
+        lock_take(live_lesson=live_lesson, action=action, holder=holder)
     wake(live_lesson.pk)
 
 
