@@ -10,12 +10,19 @@ from django.conf import settings
 
 from gateway.asgi import Receive, Scope, Send
 from gateway.database import Database
+from gateway.events import Events
+from gateway.front_door import FrontDoor
+from gateway.presentation_sockets import PresentationSockets
+from gateway.presentations import Presentations
 from gateway.terminals import Terminals
 from gateway.usage import Usage
 from gateway.watching import Watcher
 from livelessons import wakeups
+from livelessons.presentation_tokens import PREFIX
 
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_EVENTS = re.compile(rf"/api/v1/livelessons/({_UUID})/events")
+_PRESENTATION = re.compile(re.escape(PREFIX.encode()) + rb"([A-Za-z0-9_.~-]+)(.*)")
 _TERMINAL = re.compile(rf"/terminals/({_UUID})/([^/]+)/([^/]+)")
 
 
@@ -29,6 +36,12 @@ class Gateway:
         )
         self.usage = Usage(self._database)
         self.terminals = Terminals(self._database, self.watcher, self.usage)
+        self._events = Events(self._database, self.watcher)
+        self._presentations = Presentations(self._database, self.usage)
+        self._presentation_sockets = PresentationSockets(self._database, self.usage)
+        self._front_door = FrontDoor(
+            settings.SYRINGE_INSTANCE_FOLDER / "web.sock", proxies=settings.SYRINGE_TRUSTED_PROXIES
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, request or the server's own start and stop."""
@@ -51,11 +64,24 @@ class Gateway:
                 endpoint=endpoint,
                 presentation=presentation,
             )
+        elif page := _PRESENTATION.fullmatch(_target(scope)):
+            token, target = page.groups()
+            await self._presentation_sockets.serve(
+                scope, receive, send, token=token.decode(), target=target
+            )
         else:
             await send({"type": "websocket.close"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise NotImplementedError
+        if scope["method"] == "GET" and (match := _EVENTS.fullmatch(scope["path"])):
+            await self._events.serve(scope, receive, send, live_lesson_id=UUID(match[1]))
+        elif page := _PRESENTATION.fullmatch(_target(scope)):
+            token, target = page.groups()
+            await self._presentations.serve(
+                scope, receive, send, token=token.decode(), target=target
+            )
+        else:
+            await self._front_door.serve(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -74,8 +100,17 @@ class Gateway:
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
+            await self._presentations.close()
+            await self._front_door.close()
             await self._database.close()
 
     def close(self) -> None:
         """End what would never end by itself, so that the process can stop at once."""
         self.terminals.close()
+        self._events.close()
+
+
+def _target(scope: Scope) -> bytes:
+    """Return path and query as the client wrote them: decoding would change them."""
+    path, query = bytes(scope["raw_path"]), bytes(scope["query_string"])
+    return path + b"?" + query if query else path

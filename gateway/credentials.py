@@ -13,8 +13,8 @@ from django.conf import settings
 from django.http.request import validate_host
 
 from gateway.asgi import Scope, cookie, header
+from livelessons.api.authentication import COOKIE
 
-COOKIE = "syringe_session"
 SUBPROTOCOL = "syringe.terminal"
 _SECRET_SUBPROTOCOL = "bearer."  # noqa: S105  (a prefix, not a secret)
 

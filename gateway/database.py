@@ -8,24 +8,17 @@ from typing import ParamSpec, TypeVar
 
 from django.db import (
     DEFAULT_DB_ALIAS,
-    InterfaceError,
-    OperationalError,
     close_old_connections,
     connections,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from syringe_project.errors import Unavailable
+from syringe_project.api import DATABASE_ERRORS, DatabaseUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_CONNECTIONS = 4
-
-
-class DatabaseAway(Unavailable):
-    code = "database_away"
-    template = "Syringe cannot reach its database just now. Try again in a moment."
 
 
 class Database:
@@ -36,7 +29,7 @@ class Database:
         self._connections: set[BaseDatabaseWrapper] = set()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what ``function`` returns; raise DatabaseAway when PostgreSQL is away."""
+        """Return what ``function`` returns; raise DatabaseUnavailable when PostgreSQL is away."""
         call = partial(self._in_thread, function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
@@ -57,6 +50,6 @@ class Database:
         close_old_connections()
         try:
             return function(*args, **kwargs)
-        except (OperationalError, InterfaceError) as exc:
+        except DATABASE_ERRORS as exc:
             close_old_connections()
-            raise DatabaseAway from exc
+            raise DatabaseUnavailable from exc

@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.utils import timezone
+
+from livelessons.lookups import live_lesson_by_id
 from livelessons.models import LiveLesson
+from livelessons.presentation_tokens import presentation_grant
 from livelessons.selectors import live_endpoints, live_lesson_of_session, live_lessons
 from livelessons.states import Desired, State
 from scheduler.backends.base import Login
@@ -69,7 +73,7 @@ def presentation_address(
     if live_lesson.state not in {State.READY, State.CONFIGURATION}:
         raise LessonNotReady
     for row in live_endpoints(live_lesson):
-        if row.name == endpoint and row.host and str(port) in row.ports:
+        if row.name == endpoint and row.attempt == live_lesson.attempt and str(port) in row.ports:
             return Address(
                 live_lesson_id=live_lesson.pk,
                 attempt=live_lesson.attempt,
@@ -102,6 +106,17 @@ def terminal_target(
     )
     login = current_backend().login(environment_spec(live_lesson), endpoint)
     return TerminalTarget(address=address, login=login)
+
+
+def page_address(*, token: str) -> Address:
+    """Find the web server that a presentation's address opens."""
+    grant = presentation_grant(token, now=timezone.now())
+    return presentation_address(
+        live_lesson_by_id(grant.live_lesson_id),
+        endpoint=grant.endpoint,
+        presentation=grant.presentation,
+        kind="http",
+    )
 
 
 def versions_of(ids: Iterable[UUID]) -> dict[UUID, int]:

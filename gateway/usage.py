@@ -5,8 +5,9 @@ import logging
 import time
 from uuid import UUID
 
-from gateway.database import Database, DatabaseAway
+from gateway.database import Database
 from livelessons.services import live_lesson_touch
+from syringe_project.api import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Usage:
     async def _touch(self, live_lesson_id: UUID) -> None:
         try:
             await self._database.run(live_lesson_touch, live_lesson_id=live_lesson_id)
-        except DatabaseAway:
+        except DatabaseUnavailable:
             self._noted.pop(live_lesson_id, None)
         else:
             self._forget_old()

@@ -14,9 +14,10 @@ from uuid import UUID
 import redis
 import redis.asyncio
 
-from gateway.database import Database, DatabaseAway
+from gateway.database import Database
 from gateway.selectors import live_lessons_by_id, versions_of
 from livelessons.models import LiveLesson
+from syringe_project.api import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,11 @@ class Watcher:
         self._channel = channel
         self._watches: dict[UUID, _Watch] = {}
         self._wake = asyncio.Event()
+
+    @property
+    def watched_count(self) -> int:
+        """How many livelessons somebody watches."""
+        return len(self._watches)
 
     async def run(self) -> None:
         """Read and listen until cancelled."""
@@ -86,7 +92,7 @@ class Watcher:
             if self._watches:
                 try:
                     await self._read()
-                except DatabaseAway:
+                except DatabaseUnavailable:
                     logger.warning("The database is away; watched livelessons are not read.")
 
     async def _read(self) -> None:

@@ -48,6 +48,13 @@ def _parse(text: str) -> _Address | None:
     return address
 
 
+def is_trusted_proxy(*, peer: str, proxies: Sequence[str]) -> bool:
+    """Say whether whoever connected may tell of others; ``peer`` is empty on a UNIX socket."""
+    trusted = _trusted(tuple(proxies))
+    address = _parse(peer)
+    return trusted.unix if address is None else address in trusted
+
+
 def source_address(*, peer: str, forwarded_for: str, proxies: Sequence[str]) -> str:
     """Return the nearest address that is not a trusted proxy's.
 
@@ -57,7 +64,7 @@ def source_address(*, peer: str, forwarded_for: str, proxies: Sequence[str]) -> 
     """
     trusted = _trusted(tuple(proxies))
     nearest = _parse(peer)
-    if not (trusted.unix if nearest is None else nearest in trusted):
+    if not is_trusted_proxy(peer=peer, proxies=proxies):
         return str(nearest or UNKNOWN)
     for part in reversed(forwarded_for.rsplit(",", _HOPS)):
         address = _parse(part)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from asgiref.sync import sync_to_async
@@ -48,29 +49,48 @@ class RunningGateway:
         )
 
 
+@contextlib.asynccontextmanager
+async def serving(application: Any, **options: Any) -> AsyncIterator[uvicorn.Server]:
+    """Serve an ASGI application until the block ends."""
+    config = uvicorn.Config(
+        application, **{"port": 0, "log_config": None, "access_log": False, "proxy_headers": False,
+        "ws_per_message_deflate": False, "timeout_graceful_shutdown": 2, **options},
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    # The signal handlers are pytest's.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:  # noqa: ASYNC110 (uvicorn offers no event)
+            await asyncio.sleep(0.005)
+    try:
+        yield server
+    finally:
+        if close := getattr(application, "close", None):
+            close()
+        server.should_exit = True
+        await task
+
+
+def port_of(server: uvicorn.Server) -> int:
+    """Return the port that the kernel chose."""
+    return int(server.servers[0].sockets[0].getsockname()[1])
+
+
 @pytest.fixture
 async def gateway(transactional_db: None) -> AsyncIterator[RunningGateway]:
     application = Gateway()
-    config = uvicorn.Config(
-        application, port=0, log_config=None, access_log=False, proxy_headers=False,
-        ws_per_message_deflate=False, timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    with contextlib.ExitStack() as exits:
-        # The signal handlers are pytest's.
-        exits.callback(setattr, server, "capture_signals", server.capture_signals)
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-        serving = asyncio.create_task(server.serve())
-        async with asyncio.timeout(10):
-            while not server.started:  # noqa: ASYNC110 (uvicorn offers no event)
-                await asyncio.sleep(0.005)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield RunningGateway(application, f"127.0.0.1:{port}")
-        application.close()
-        server.should_exit = True
-        await serving
-        # The thread of the tests' own asynchronous queries holds a connection, too.
-        await sync_to_async(connections.close_all)()
+    async with serving(application) as server:
+        yield RunningGateway(application, f"127.0.0.1:{port_of(server)}")
+    # The thread of the tests' own asynchronous queries holds a connection, too.
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+async def browser(gateway: RunningGateway) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the gateway that follows no redirects."""
+    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=10) as client:
+        yield client
 
 
 @pytest.fixture
@@ -88,7 +108,9 @@ def make_running(
     def make(ports: dict[int, int], **fields: Any) -> LiveLesson:
         live_lesson = make_live_lesson(**{"state": State.READY, **fields})
         live_lesson.endpoints.update(
-            host="127.0.0.1", ports={str(port): relayed for port, relayed in ports.items()}
+            attempt=live_lesson.attempt,
+            host="127.0.0.1",
+            ports={str(port): relayed for port, relayed in ports.items()},
         )
         return live_lesson
 
