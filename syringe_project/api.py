@@ -1,10 +1,10 @@
 """From a foreseen failure to an HTTP answer."""
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as framework_handler
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 """The database is away or out of time: what a restart of it looks like from here."""
+
+
+_Response = TypeVar("_Response", bound=HttpResponse)
 
 
 class _Answer(NamedTuple):
@@ -77,6 +80,16 @@ def problem(detail: str, code: str, **more: object) -> dict[str, object]:
     return {"detail": detail, "code": code, **more}
 
 
+def foreseen_answer(response: _Response) -> _Response:
+    """Keep Django from logging an answer that is meant to be an error.
+
+    A busy livelesson is no fault of ours to report, and addresses of ``/exp`` hold ids that open
+    something.
+    """
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 (no public way)
+    return response
+
+
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Answer foreseen failures and the framework's own in one form; leave bugs alone."""
     if isinstance(exc, (SyringeError, *DATABASE_ERRORS)):
@@ -86,7 +99,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         retry_after = retry_after_of(error)
         if retry_after is not None:
             response["Retry-After"] = str(retry_after)
-        return response
+        return foreseen_answer(response)
     framework = framework_handler(exc, context)
     if framework is not None:
         # Http404 and PermissionDenied of Django come back as the framework's own, in the data.

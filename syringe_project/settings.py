@@ -114,7 +114,7 @@ AUTH_PASSWORD_VALIDATORS = [
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 
-CORS_URLS_REGEX = r"^/(acore/)?exp/"
+CORS_URLS_REGEX = r"^/(acore/)?exp(/|$)"
 if env.cors_allowed_origins.strip() == "*":
     CORS_ALLOW_ALL_ORIGINS = True
 else:
@@ -128,6 +128,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "syringe_project.api.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    # Sentences of errors may repeat text that UTF-8 cannot write: lone surrogates.
+    "UNICODE_JSON": False,
 }
 
 SPECTACULAR_SETTINGS = {

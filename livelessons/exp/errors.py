@@ -13,7 +13,7 @@ from livelessons.errors import (
     TooManyLiveLessons,
     TooManySessions,
 )
-from syringe_project.api import retry_after_of, status_of
+from syringe_project.api import foreseen_answer, retry_after_of, status_of
 from syringe_project.errors import SyringeError, Unavailable
 from syringe_project.json_bodies import json_bytes
 
@@ -88,4 +88,4 @@ def error_response(error: ExpError) -> HttpResponse:
     response = HttpResponse(json_bytes(body), status=error.status, content_type="application/json")
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
-    return response
+    return foreseen_answer(response)
