@@ -84,7 +84,7 @@ def needs_observation(row: LiveLesson) -> bool:
 def poll_delay(age: timedelta) -> timedelta:
     """Return the time between looks at something that takes a while, growing with its age."""
     seconds = age.total_seconds()
-    for limit, delay in ((1.0, 0.1), (3.0, 0.25), (15.0, 1.0), (60.0, 2.0)):
+    for limit, delay in ((0.1, 0.01), (1.0, 0.1), (3.0, 0.25), (15.0, 1.0), (60.0, 2.0)):
         if seconds < limit:
             return timedelta(seconds=delay)
     return timedelta(seconds=5)

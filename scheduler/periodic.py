@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 from celery import current_app
-from celery.signals import task_prerun
+from celery.signals import task_prerun, worker_ready
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -28,9 +28,22 @@ def marker_client() -> redis.Redis:
 @task_prerun.connect
 def forget_marker(task: Any = None, **_: Any) -> None:
     """Let the next message of a periodic task be sent, now that this one runs."""
-    periodic = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
-    if task is not None and task.name in periodic:
-        try:
-            marker_client().delete(marker_of(task.name))
-        except redis.RedisError as exc:
-            logger.warning("marker not removed, it expires: %s", type(exc).__name__)
+    if task is not None and task.name in _periodic_tasks():
+        _forget(task.name)
+
+
+@worker_ready.connect
+def forget_all_markers(**_: Any) -> None:
+    """Let periodic tasks be sent that a worker killed before this one took with it."""
+    _forget(*_periodic_tasks())
+
+
+def _periodic_tasks() -> set[str]:
+    return {entry["task"] for entry in current_app.conf.beat_schedule.values()}
+
+
+def _forget(*task_names: str) -> None:
+    try:
+        marker_client().delete(*map(marker_of, task_names))
+    except redis.RedisError as exc:
+        logger.warning("marker not removed, it expires: %s", type(exc).__name__)

@@ -3,14 +3,15 @@
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from scheduler.failpoints import Failpoint, failpoint
 from scheduler.messages import chunks, enqueue_reconcile
 from syringe_project.locks import AdvisoryLock, try_advisory_lock
 
-CLAIM = timedelta(seconds=10)
-"""A claimed row is due again after this, should its message get lost."""
+LONGEST_CLAIM_SECONDS = 10
+"""A claimed row is due again after this or a lease's time, should its message get lost."""
 
 LIMIT = 2000
 
@@ -32,11 +33,12 @@ def due_sweep() -> int:
 
     Only one sweep runs at a time; the others return 0 at once.
     """
+    claim = timedelta(seconds=min(LONGEST_CLAIM_SECONDS, settings.SYRINGE_LEASE_SECONDS))
     with transaction.atomic():
         if not try_advisory_lock(AdvisoryLock.SWEEP):
             return 0
         with connection.cursor() as cursor:
-            cursor.execute(_CLAIM_DUE, [CLAIM, LIMIT])
+            cursor.execute(_CLAIM_DUE, [claim, LIMIT])
             claimed: list[UUID] = [row[0] for row in cursor.fetchall()]
     failpoint(Failpoint.SWEEP_CLAIMED)
     for chunk in chunks(claimed):

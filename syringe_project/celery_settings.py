@@ -27,10 +27,12 @@ task_routes = {
 }
 worker_prefetch_multiplier = 1
 worker_hijack_root_logger = False
+worker_redirect_stdouts = False
 worker_cancel_long_running_tasks_on_connection_loss = False
 timezone = "UTC"
 enable_utc = True
 redbeat_redis_url = settings.SYRINGE_REDIS_URL
+redbeat_redis_options = {"socket_timeout": 5, "socket_connect_timeout": 2}
 redbeat_key_prefix = f"{settings.SYRINGE_INSTANCE}:redbeat:"
 redbeat_lock_timeout = 6
 beat_max_loop_interval = 1

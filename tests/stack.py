@@ -23,7 +23,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -100,7 +100,8 @@ class Stack:
     """web, gateway, workers and beat of one instance, started and stopped by process id.
 
     ``env`` adds ``SYRINGE_*`` variables; ``database_url`` names a database to use as it is (it is
-    migrated, not dropped), else a fresh one is made next to ``SYRINGE_DATABASE_URL``.
+    migrated, not dropped), else a fresh one is made next to ``SYRINGE_DATABASE_URL``. ``without``
+    names processes that are left out.
     """
 
     def __init__(
@@ -112,7 +113,9 @@ class Stack:
         web_workers: int = 1,
         database_url: str | None = None,
         redis_url: str | None = None,
+        without: Collection[str] = (),
     ) -> None:
+        self._without = frozenset(without)
         self._database_url = database_url
         self._workers = workers
         self._web_workers = web_workers
@@ -162,7 +165,7 @@ class Stack:
             exits.callback(self._stop_all)
             for name in self.names():
                 self.start(name, wait=False)
-            for name in ("web", "gateway"):
+            for name in {"web", "gateway"} - self._without:
                 self._wait_for_answer(name)
             self._exits = exits.pop_all()
         return self
@@ -180,7 +183,8 @@ class Stack:
     def names(self) -> list[str]:
         """Name every process of the stack."""
         workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
-        return ["web", "gateway", *workers, "gc", "beat"]
+        names = ["web", "gateway", *workers, "gc", "beat"]
+        return [name for name in names if name not in self._without]
 
     def command(self, name: str) -> list[str]:
         """Return the command line of one process."""
@@ -266,10 +270,10 @@ class Stack:
         if number in {signal.SIGKILL, signal.SIGTERM, signal.SIGINT}:
             popen.wait(15)
 
-    def restart(self, name: str) -> None:
+    def restart(self, name: str, *, env: Mapping[str, str] | None = None) -> None:
         """Stop a process politely and start it again."""
         self._stop(name)
-        self.start(name)
+        self.start(name, env=env)
 
     def logs(self, lines: int = 40) -> str:
         """Return the end of every process's log."""

@@ -20,6 +20,7 @@ from scheduler.services import (
     stage_change,
 )
 from scheduler.sweep import due_sweep
+from tests.concurrency import at_once
 from tests.conftest import endpoint_dict
 
 pytestmark = pytest.mark.django_db
@@ -314,3 +315,16 @@ def test_ending_twice_keeps_the_first_reason(make_lesson, make_session):
     live_lesson.refresh_from_db()
     assert live_lesson.desired == Desired.GONE
     assert live_lesson.end_reason == EndReason.EXPIRED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_message_delivered_to_several_workers_at_once_acts_once(make_lesson, make_session):
+    live_lesson = started(make_lesson, make_session)
+
+    results = at_once(lambda _: reconcile([live_lesson.pk]))
+
+    assert [result for result in results if result is not None] == []
+    assert settle(live_lesson).state == State.READY
+    assert FakeEnvironment.objects.count() == 1
+    states = [change.state for change in live_lesson.history.all()]
+    assert states == ["INITIALIZED", "BOOTING", "CONFIGURATION", "READY"]

@@ -1,10 +1,6 @@
 """Sessions, learners and limits, under requests that come at the same moment."""
 
-import threading
-from collections.abc import Callable
-
 import pytest
-from django.db import connection
 from django.db.models import Q
 
 from livelessons.errors import IdentityTaken, SessionNotFound, TooManyLiveLessons, TooManySessions
@@ -12,30 +8,7 @@ from livelessons.models import ExternalIdentity, Learner, LiveLesson, LiveSessio
 from livelessons.selectors import session_by_secret
 from livelessons.services import learner_link, session_create
 from scheduler.services import lesson_start
-
-THREADS = 6
-
-
-def at_once(work: Callable[[int], object]) -> list[object]:
-    """Run ``work(0..5)`` in as many threads from one barrier; return results or exceptions."""
-    barrier = threading.Barrier(THREADS)
-    results: list[object] = [None] * THREADS
-
-    def run(number: int) -> None:
-        try:
-            barrier.wait(timeout=10)
-            results[number] = work(number)
-        except Exception as exc:  # noqa: BLE001 (handed to the test)
-            results[number] = exc
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    return results
+from tests.concurrency import THREADS, at_once
 
 
 @pytest.mark.django_db
@@ -112,9 +85,7 @@ def test_an_identity_of_another_learner_is_not_taken_over(make_session):
 def test_linking_at_once_makes_one_learner(make_session):
     sessions = [make_session() for _ in range(THREADS)]
 
-    learners = at_once(
-        lambda n: learner_link(session=sessions[n], provider="github", subject="42")
-    )
+    learners = at_once(lambda n: learner_link(session=sessions[n], provider="github", subject="42"))
 
     assert ExternalIdentity.objects.count() == Learner.objects.count() == 1
     assert set(learners) == {Learner.objects.get()}
