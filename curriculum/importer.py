@@ -10,7 +10,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from curriculum.errors import CurriculumInvalid
-from curriculum.lesson_writer import CurrentVersion, LessonWriter, current_versions
+from curriculum.lesson_writer import CurrentVersion, LessonWriter, current_versions, replace_current
 from curriculum.loader import Progress, no_progress
 from curriculum.problems import Severity
 from curriculum.reports import ImportReport, Tally
@@ -143,6 +143,7 @@ def _remove_lessons(
     gone = _absent(loaded, loaded.lessons, {slug: now.file for slug, now in current.items()})
     imported = {*tally.added, *tally.changed, *tally.unchanged}
     _sort_out(gone, tally, prune=prune, needed=_needed(current, gone | imported))
+    replace_current(tally.removed)
     CurrentLesson.objects.filter(slug__in=tally.removed).delete()
 
 

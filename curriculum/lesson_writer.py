@@ -1,7 +1,9 @@
 """Writing lessons: new versions, and which version a slug means."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from django.utils import timezone
 
 from curriculum.bundles import pack
 from curriculum.errors import CurriculumChanged
@@ -81,7 +83,7 @@ class LessonWriter:
 
     def _return_to(self, versions: Sequence[tuple[LessonUnit, int]]) -> None:
         for unit, lesson_id in versions:
-            Lesson.objects.filter(pk=lesson_id).update(file=unit.file)
+            Lesson.objects.filter(pk=lesson_id).update(file=unit.file, replaced_at=None)
         _point([(unit.slug, lesson_id) for unit, lesson_id in versions])
 
     def _create(self, wanted: Sequence[tuple[LessonUnit, str]]) -> None:
@@ -118,7 +120,13 @@ class LessonWriter:
         return LessonRows(unit, self.images, digest=digest, packed=packed)
 
 
+def replace_current(slugs: Collection[str]) -> None:
+    """Note on the versions that these slugs mean that they are about to mean something else."""
+    Lesson.objects.filter(current__slug__in=slugs).update(replaced_at=timezone.now())
+
+
 def _point(versions: Sequence[tuple[str, int]]) -> None:
+    replace_current([slug for slug, _ in versions])
     CurrentLesson.objects.bulk_create(
         [CurrentLesson(slug=slug, lesson_id=lesson_id) for slug, lesson_id in versions],
         update_conflicts=True,

@@ -103,7 +103,8 @@ class Lesson(models.Model):
     ``digest`` covers the slug, the folder, the normalised definitions of its images and the
     importer's schema version. ``spec`` is the runtime description with images resolved (the
     form ``lessons.specs`` reads), which a livelesson copies when it starts. ``missing_images``
-    names images nobody defines: such a lesson is listed but cannot be started.
+    names images nobody defines: such a lesson is listed but cannot be started. Only ``file`` and
+    ``replaced_at`` ever change: where it stands and until when it was current is not content.
     """
 
     slug = models.CharField(max_length=100)
@@ -125,6 +126,9 @@ class Lesson(models.Model):
     bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, related_name="lessons")
     file = models.CharField(max_length=1000, help_text="Below the curriculum's folder.")
     created_at = models.DateTimeField(auto_now_add=True)
+    replaced_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its slug came to mean something else."
+    )
 
     class Meta:
         ordering = ["slug", "-created_at"]
