@@ -1,6 +1,5 @@
 """Reading sessions and livelessons."""
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -21,7 +20,7 @@ def session_by_secret(secret: str) -> LiveSession:
     return session
 
 
-def live_lessons() -> QuerySet[LiveLesson, Any]:
+def live_lessons() -> QuerySet[LiveLesson, LiveLesson]:
     """Livelessons in one query: session joined, ``guide`` of the stage and ``running_action``."""
     guide = Stage.objects.filter(lesson=OuterRef("lesson"), position=OuterRef("stage"))
     return LiveLesson.objects.select_related("session").annotate(

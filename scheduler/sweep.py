@@ -1,6 +1,5 @@
 """The scanner that makes the scheduler true: whatever message was lost, due rows are found."""
 
-from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -16,7 +15,8 @@ LONGEST_CLAIM_SECONDS = 10
 LIMIT = 2000
 
 _CLAIM_DUE = """
-    UPDATE livelessons_livelesson SET next_look_at = statement_timestamp() + %s
+    UPDATE livelessons_livelesson
+    SET next_look_at = statement_timestamp() + make_interval(secs => %s)
     WHERE id IN (
         SELECT id FROM livelessons_livelesson
         WHERE next_look_at <= statement_timestamp()
@@ -33,7 +33,7 @@ def due_sweep() -> int:
 
     Only one sweep runs at a time; the others return 0 at once.
     """
-    claim = timedelta(seconds=min(LONGEST_CLAIM_SECONDS, settings.SYRINGE_LEASE_SECONDS))
+    claim = min(LONGEST_CLAIM_SECONDS, settings.SYRINGE_LEASE_SECONDS)
     with transaction.atomic():
         if not try_advisory_lock(AdvisoryLock.SWEEP):
             return 0

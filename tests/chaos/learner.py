@@ -63,10 +63,10 @@ class ChaosLearner:
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a query in the stack's database."""
         url = self.stack.env["SYRINGE_DATABASE_URL"]
-        with closing(psycopg2.connect(url, connect_timeout=5)) as database:
-            with database.cursor() as cursor:
-                cursor.execute(sql, values)
-                return list(cursor.fetchall())
+        connection = psycopg2.connect(url, connect_timeout=5)
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return list(cursor.fetchall())
 
     def states(self) -> dict[str, str]:
         """Return this session's livelessons and their states."""
