@@ -22,6 +22,8 @@ from curriculum.validation import check_curriculum
 from lessons.models import Collection, CurrentLesson, Curriculum, Image
 from syringe_project.locks import AdvisoryLock, advisory_lock
 
+__all__ = ["ImportReport", "Tally", "curriculum_import", "limits_from_settings"]
+
 M = TypeVar("M", bound=FileModel)
 Row = TypeVar("Row", Collection, Image)
 

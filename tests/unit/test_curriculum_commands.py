@@ -1,11 +1,17 @@
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
-from tests.curricula import SAMPLE, write_curriculum, write_lesson
+from curriculum.scaffold import LessonExists, LessonNotAllowed
+from curriculum.scaffold import write_lesson as scaffold_lesson
+from tests.curricula import SAMPLE, check, write_curriculum, write_lesson
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 
@@ -29,26 +35,29 @@ def test_validation_needs_no_servers_and_no_settings(tmp_path):
     assert done.stdout == "3 lessons: 0 errors, 0 warnings.\n"
 
 
-def test_validation_tells_every_problem_and_fails(tmp_path):
-    write_curriculum(tmp_path / "c", "a")
-    write_lesson(tmp_path / "c", "b", more="prereqs: [nobody]\nx: 1\n")
+def test_validation_tells_every_problem_and_fails(tmp_path, capsys):
+    folder = write_curriculum(tmp_path / "c", "a")
+    write_lesson(folder, "b", more="prereqs: [nobody]\nx: 1\n")
 
-    done = manage("validate_curriculum", "c", folder=tmp_path)
+    with pytest.raises(CommandError, match=r"^1 error, 1 warning\.$") as caught:
+        call_command("validate_curriculum", str(folder))
 
-    assert done.returncode == 1
-    assert done.stdout.splitlines() == [
-        "c/lessons/b/lesson.meta.yaml:14: prerequisite 'nobody' does not exist",
-        "c/lessons/b/lesson.meta.yaml:15: warning: key 'x' is not known and is ignored",
+    assert caught.value.returncode == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{folder}/lessons/b/lesson.meta.yaml:14: prerequisite 'nobody' does not exist",
+        f"{folder}/lessons/b/lesson.meta.yaml:15: warning: key 'x' is not known and is ignored",
     ]
-    assert done.stderr == "CommandError: 1 error, 1 warning.\n"
 
 
-@pytest.mark.parametrize(("strict", "status"), [((), 0), (("--strict",), 1)])
-def test_warnings_fail_only_when_asked(tmp_path, strict, status):
-    write_curriculum(tmp_path / "c")
-    write_lesson(tmp_path / "c", "a", more="x: 1\n")
+def test_warnings_fail_only_when_asked(tmp_path, capsys):
+    folder = write_curriculum(tmp_path / "c")
+    write_lesson(folder, "a", more="x: 1\n")
 
-    assert manage("validate_curriculum", "c", *strict, folder=tmp_path).returncode == status
+    call_command("validate_curriculum", str(folder))
+    assert capsys.readouterr().out.splitlines()[-1] == "1 lesson: 0 errors, 1 warning."
+
+    with pytest.raises(CommandError, match=r"^1 error, 0 warnings\.$"):
+        call_command("validate_curriculum", str(folder), "--strict")
 
 
 def test_schemas_are_exported_without_servers(tmp_path):
@@ -73,3 +82,58 @@ def test_the_sample_names_its_schemas():
         schema = path.parent / first.removeprefix(prefix)
         assert schema.resolve().name == path.name.replace(".meta.yaml", ".schema.json")
         assert schema.is_file(), path
+
+
+def test_a_new_lesson_is_valid_as_it_stands(tmp_path, capsys):
+    folder = write_curriculum(tmp_path / "c")
+
+    call_command("new_lesson", str(folder), "deep-dive", "--name", 'A "deep": dive # {0}')
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"{folder}/lessons/deep-dive/lesson.meta.yaml",
+        f"{folder}/lessons/deep-dive/stage0/guide.md",
+    ]
+    loaded = check(folder, strict=True)
+    assert loaded.problems == []
+    (lesson,) = loaded.lessons
+    assert lesson.definition is not None
+    assert lesson.definition.name == 'A "deep": dive # {0}'
+
+
+def test_a_new_lesson_replaces_nothing_and_stays_in_its_folder(tmp_path):
+    folder = write_curriculum(tmp_path / "c", "a")
+    before = (folder / "lessons/a/lesson.meta.yaml").read_text()
+
+    with pytest.raises(LessonExists):
+        scaffold_lesson(folder, slug="a")
+    for slug in ("../../a", "", "Upper", "a\nb", "/tmp/x"):
+        with pytest.raises(LessonNotAllowed):
+            scaffold_lesson(folder, slug=slug)
+
+    assert (folder / "lessons/a/lesson.meta.yaml").read_text() == before
+    assert sorted(path.name for path in (folder / "lessons").iterdir()) == ["a"]
+
+
+def test_progress_is_shown_on_a_terminal_only(tmp_path):
+    write_curriculum(tmp_path / "c", "a", "b")
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        done = subprocess.run(
+            [sys.executable, MANAGE, "validate_curriculum", "c"],
+            env={"TERM": "xterm"},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+            timeout=60,
+        )
+        os.close(theirs)
+        shown = b""
+        # Reading the screen of a terminal that nobody writes to any more is an error on Linux.
+        with contextlib.suppress(OSError):
+            while part := screen.read(4096):
+                shown += part
+
+    assert (done.returncode, done.stdout) == (0, "2 lessons: 0 errors, 0 warnings.\n")
+    assert b"Reading lessons" in shown
+    assert b"2/2" in shown
