@@ -55,9 +55,14 @@ class Size:
 
 @dataclass(slots=True, eq=False)
 class Viewer:
-    """One browser looking at a shell: how far it has read, and whether it still may."""
+    """One browser looking at a shell: how far it has read, and whether it still may.
+
+    With a ``window`` it is sent at most so many bytes beyond those that it said it has shown.
+    """
 
     place: int
+    window: int | None = None
+    shown: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
     replaced: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -134,11 +139,12 @@ class Shell:
         """How much output was taken from the shell so far."""
         return self._scrollback.end
 
-    def attach(self) -> tuple[Viewer, int]:
+    def attach(self, window: int | None = None) -> tuple[Viewer, int]:
         """Become the one viewer, and return it with the bytes of old output it will read first."""
         if self.viewer is not None:
             self.viewer.replaced.set()
-        viewer = Viewer(place=self._scrollback.replay_start())
+        start = self._scrollback.replay_start()
+        viewer = Viewer(place=start, window=window, shown=start)
         viewer.news.set()
         self.viewer = viewer
         self._room.set()
@@ -151,14 +157,22 @@ class Shell:
             self._room.set()
         return self.viewer is None
 
+    def acknowledge(self, viewer: Viewer, count: int) -> None:
+        """Note that the viewer has shown so many bytes more."""
+        viewer.shown = min(viewer.shown + count, viewer.place)
+        viewer.news.set()
+
     async def output(self, viewer: Viewer) -> AsyncGenerator[bytes, None]:
         """Yield what the viewer has not read yet, until the shell ends."""
         while self.viewer is viewer:
-            if data := self._scrollback.read(viewer.place, READ_BYTES):
+            wanted = READ_BYTES
+            if viewer.window is not None:
+                wanted = min(wanted, viewer.shown + viewer.window - viewer.place)
+            if wanted > 0 and (data := self._scrollback.read(viewer.place, wanted)):
                 yield data
                 viewer.place += len(data)
                 self._room.set()
-            elif self.end is not None:
+            elif self.end is not None and viewer.place == self._scrollback.end:
                 return
             else:
                 viewer.news.clear()

@@ -5,6 +5,8 @@ object each:
 
 from the browser
     ``{"type": "resize", "cols": 80, "rows": 24}``
+    ``{"type": "shown", "bytes": N}``: so many more bytes of output are on the screen. Only with
+    ``window`` in the query.
 from the gateway
     ``{"type": "terminal", "id": ID, "resumed": true, "replay": N}``: always first. With
     ``resumed`` it is the shell that was asked for and the first N bytes are old output: clear the
@@ -15,6 +17,9 @@ The query may hold ``cols`` and ``rows``, and ``terminal=ID`` to get back a shel
 of losing it. A shell that is gone by then, perhaps because the gateway was restarted, is replaced
 by a new one whose first line says so. Each connection without ``terminal`` gets a shell of its
 own; the newest that asks for a shell takes it over.
+
+A browser cannot slow down a WebSocket. So that its screen can slow down the shell, the query may
+hold ``window=BYTES``: at most so many bytes are sent beyond those it said it has shown.
 
 Close codes are those of ``Close``; who is calling is in ``gateway.credentials``.
 """
@@ -44,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 60.0
 SHELLS_PER_LIVELESSON = 12
+MIN_WINDOW_BYTES = 4096
 CLOSE_TIMEOUT_SECONDS = 2.0
 _NEW_SHELL_LINE = b"\x1b[2mYour earlier shell is gone; this is a new one.\x1b[0m\r\n"
 
@@ -94,6 +100,7 @@ class Wanted:
     presentation: str
     terminal: str
     size: Size
+    window: int | None
 
     @classmethod
     def read(cls, scope: Scope, live_lesson_id: UUID, endpoint: str, presentation: str) -> "Wanted":
@@ -104,7 +111,8 @@ class Wanted:
             return query.get(name, [default])[-1]
 
         size = Size.clamped(int(value("cols", "80")), int(value("rows", "24")))
-        return cls(live_lesson_id, endpoint, presentation, value("terminal", ""), size)
+        window = max(int(value("window", "0")), MIN_WINDOW_BYTES) if "window" in query else None
+        return cls(live_lesson_id, endpoint, presentation, value("terminal", ""), size, window)
 
 
 class Terminals:
@@ -141,11 +149,11 @@ class Terminals:
             wanted = Wanted.read(scope, live_lesson_id, endpoint, presentation)
             shell, resumed = await self._shell_for(wanted, credentials.secret)
         except ValueError:
-            await _close(send, Close.INVALID, "invalid", "The terminal's size makes no sense.")
+            await _close(send, Close.INVALID, "invalid", "The numbers in the query make no sense.")
         except SyringeError as exc:
             await _close(send, _close_code(exc), exc.code, str(exc))
         else:
-            await self._connect(shell, resumed, receive, send)
+            await self._connect(shell, wanted, resumed, receive, send)
 
     @property
     def shells(self) -> list[Shell]:
@@ -223,17 +231,19 @@ class Terminals:
             if shell.address.live_lesson_id == live_lesson_id
         ]
 
-    async def _connect(self, shell: Shell, resumed: bool, receive: Receive, send: Send) -> None:
+    async def _connect(
+        self, shell: Shell, wanted: Wanted, resumed: bool, receive: Receive, send: Send
+    ) -> None:
         """Be the shell's viewer until the shell, the browser or a newer viewer ends that."""
         if expiry := self._expiries.pop(shell.id, None):
             expiry.cancel()
-        viewer, replay = shell.attach()
+        viewer, replay = shell.attach(wanted.window)
         loop = asyncio.get_running_loop()
         tasks: set[asyncio.Task[object]] = set()
         try:
             hello = {"type": "terminal", "id": shell.id, "resumed": resumed, "replay": replay}
             await send({"type": "websocket.send", "text": json.dumps(hello)})
-            reading = loop.create_task(self._read(shell, receive))
+            reading = loop.create_task(self._read(shell, viewer, receive))
             writing = loop.create_task(_write(shell, viewer, send))
             replaced = loop.create_task(viewer.replaced.wait())
             tasks |= {reading, writing, replaced}
@@ -258,7 +268,7 @@ class Terminals:
             if shell.detach(viewer):
                 self._leave(shell)
 
-    async def _read(self, shell: Shell, receive: Receive) -> None:
+    async def _read(self, shell: Shell, viewer: Viewer, receive: Receive) -> None:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
@@ -266,8 +276,12 @@ class Terminals:
             if data := message.get("bytes"):
                 self._usage.note(shell.address.live_lesson_id)
                 await shell.write(data)
-            elif size := _resize(message.get("text") or ""):
-                shell.resize(size)
+            else:
+                match _control(message.get("text") or ""):
+                    case Size() as size:
+                        shell.resize(size)
+                    case int() as count:
+                        shell.acknowledge(viewer, count)
 
     def _leave(self, shell: Shell) -> None:
         if shell.end is not None:
@@ -329,12 +343,16 @@ def _close_code(error: SyringeError) -> Close:
     return Close.UNREACHABLE
 
 
-def _resize(text: str) -> Size | None:
-    """Read a resize message; anything else is None."""
+def _control(text: str) -> Size | int | None:
+    """Read a message: a new size, or how many bytes were shown; None for anything else."""
     try:
         message = json.loads(text)
-        if message["type"] != "resize":
-            return None
-        return Size.clamped(int(message["cols"]), int(message["rows"]))
-    except (ValueError, TypeError, KeyError):
+        match message["type"]:
+            case "resize":
+                return Size.clamped(int(message["cols"]), int(message["rows"]))
+            case "shown":
+                return max(0, int(message["bytes"]))
+            case _:
+                return None
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None

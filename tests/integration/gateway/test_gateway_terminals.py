@@ -85,7 +85,9 @@ async def test_the_first_size_and_a_resize_reach_the_shell(
 @pytest.mark.parametrize(
     "nonsense",
     ["", "{", "[]", '"resize"', '{"type":"resize"}', '{"type":"resize","cols":"x","rows":{}}',
-     '{"type":"resize","cols":-5,"rows":99999999}', '{"type":"who knows"}'],
+     '{"type":"resize","cols":-5,"rows":99999999}', '{"type":"shown"}',
+     '{"type":"shown","bytes":1e999}', '{"type":"shown","bytes":-1}', '{"type":"resize","cols":1e999,"rows":1}',
+     '{"type":"who knows"}'],
 )  # fmt: skip
 async def test_nonsense_changes_nothing(terminal: Terminal, nonsense: str):
     await terminal.socket.send(nonsense)
@@ -132,6 +134,29 @@ async def test_a_slow_browser_slows_the_shell_and_loses_nothing(
 
     received = await terminal.until(b"END\n")
     assert hashlib.sha256(received[: -len(b"END\n")]).digest() == hashlib.sha256(counted()).digest()
+
+
+async def test_a_screen_that_shows_slowly_is_sent_no_more_than_its_window(
+    gateway: RunningGateway, running: LiveLesson
+):
+    async with gateway.terminal(running, "window=10000") as socket:
+        terminal = Terminal(socket)
+        await terminal.hello()
+        await terminal.type("seq 100000; echo do''ne")
+        while len(terminal.output) < 10_000:
+            await terminal.read()
+        assert len(terminal.output) == 10_000
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 0.3)
+
+        shown = 0
+        while b"done\r\n" not in terminal.output[-100:]:
+            new = len(terminal.output) - shown
+            shown += new
+            await socket.send(json.dumps({"type": "shown", "bytes": new}))
+            await terminal.read()
+            assert len(terminal.output) - shown <= 10_000
+        assert len(terminal.output) > 600_000
 
 
 async def test_the_shell_comes_back_with_its_scrollback(
@@ -356,7 +381,7 @@ async def test_an_unknown_presentation_is_named(
     assert (code, messages[0]["code"]) == (terminals.Close.NOT_FOUND, "presentation_not_found")
 
 
-@pytest.mark.parametrize("query", ["cols=many", "rows=%20", "cols=1e3"])
+@pytest.mark.parametrize("query", ["cols=many", "rows=%20", "cols=1e3", "window=wide"])
 async def test_a_size_that_is_none_is_refused(
     gateway: RunningGateway, running: LiveLesson, query: str
 ):
