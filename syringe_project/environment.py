@@ -27,15 +27,15 @@ class Environment(BaseSettings):
     )
 
     secret_key: SecretStr = Field(
-        description="Key of every MAC and signed cookie. Required; `make up` makes one.",
+        description="Key of every MAC and signed cookie. `make up` makes one.",
         min_length=32,
     )
     database_url: SecretStr = Field(
-        description="PostgreSQL, as `postgresql://user:password@host:port/name`. Required; "
+        description="PostgreSQL, as `postgresql://user:password@host:port/name`. "
         "`make up` embeds a server when it is not given.",
     )
     redis_url: SecretStr = Field(
-        description="Redis or Valkey, as `redis://host:port/db`. Required; `make up` embeds a "
+        description="Redis or Valkey, as `redis://host:port/db`. `make up` embeds a "
         "server when it is not given.",
     )
     instance: str = Field(
