@@ -57,10 +57,13 @@ def test_the_environment_is_read_in_one_place():
 
 
 def test_links_between_documents_lead_somewhere():
-    missing = []
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", document.read_text()):
-            if not (document.parent / target).exists():
-                missing.append(f"{document.relative_to(ROOT)}: {target}")
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("docs/**/*.md")]
+    links = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+    missing = [
+        f"{document.relative_to(ROOT)}: {target}"
+        for document in documents
+        for target in links.findall(document.read_text())
+        if not (document.parent / target).exists()
+    ]
 
     assert missing == []
