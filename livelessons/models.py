@@ -145,6 +145,7 @@ class LiveLesson(models.Model):
                 name="livelesson_due",
             ),
             models.Index(fields=["session", "-created_at"], name="livelesson_of_session"),
+            models.Index(fields=["-created_at"], name="livelesson_created"),
             models.Index(
                 fields=["last_active_at"],
                 condition=Q(state__in=sorted(LIVE)),
