@@ -1,4 +1,8 @@
-"""Reading one livelesson where the request shows no session, or none has to be read first."""
+"""Reading one livelesson for the requests that come most often, in one query each.
+
+The same rows as ``livelessons.selectors`` reads, guide and running action along. The queries are
+written out, because the ORM takes five times as long to write them as PostgreSQL to answer.
+"""
 
 import re
 from datetime import timedelta
@@ -7,15 +11,42 @@ from uuid import UUID
 from django.utils import timezone
 
 from livelessons.errors import LiveLessonNotFound
-from livelessons.models import LiveLesson
-from livelessons.selectors import live_lessons
+from livelessons.models import LiveEndpoint, LiveLesson
 from livelessons.services import live_lesson_touch
 from livelessons.session_secrets import secret_digest
 from livelessons.states import LIVE, Desired
 
 _TOUCH_INTERVAL = timedelta(seconds=30)
-_STAGES = range(2**15)
+LISTED = 100
+"""How many livelessons of a session are listed: those that ended are kept for weeks."""
+
 _SECRET = re.compile(r"[!-~]{1,200}")
+
+_GUIDE = """
+        (SELECT guide FROM lessons_stage AS stage
+            WHERE stage.lesson_id = livelesson.lesson_id AND stage.position = livelesson.stage
+        ) AS guide,"""
+_READ_BRIEFLY = """
+    SELECT livelesson.*,
+        (SELECT action FROM livelessons_livelessonlock AS lock
+            WHERE lock.live_lesson_id = livelesson.id AND lock.expires_at > statement_timestamp()
+        ) AS running_action
+    FROM livelessons_livelesson AS livelesson
+"""
+_READ = _READ_BRIEFLY.replace("livelesson.*,", f"livelesson.*,{_GUIDE}", 1)
+_OF_SESSION = "JOIN livelessons_livesession AS session ON session.id = livelesson.session_id"
+_BY_ID = f"{_READ} WHERE livelesson.id = %s"
+_HELD = f"{_READ} {_OF_SESSION} WHERE livelesson.id = %s AND session.secret_sha256 = %s"
+_ALL_HELD = f"""{_READ_BRIEFLY} {_OF_SESSION}
+    WHERE session.secret_sha256 = %s ORDER BY livelesson.created_at DESC LIMIT {LISTED}
+"""
+_RUNNING = f"""{_READ} {_OF_SESSION}
+    WHERE session.secret_sha256 = %s AND livelesson.slug = %s
+        AND livelesson.state = ANY(%s) AND livelesson.desired = %s
+"""
+_ENDPOINTS = """
+    SELECT * FROM livelessons_liveendpoint WHERE live_lesson_id = %s ORDER BY position
+"""
 
 
 def is_secret(text: str) -> bool:
@@ -24,32 +55,42 @@ def is_secret(text: str) -> bool:
 
 
 def live_lesson_by_id(live_lesson_id: UUID) -> LiveLesson:
-    """Return a livelesson whose id is known to be shown by its holder, in one query."""
-    live_lesson: LiveLesson | None = (
-        live_lessons().select_related(None).filter(pk=live_lesson_id).first()
-    )
-    if live_lesson is None:
-        raise LiveLessonNotFound
-    return live_lesson
+    """Return a livelesson whose id is known to be shown by its holder; or LiveLessonNotFound."""
+    return _one(_BY_ID, [live_lesson_id])
+
+
+def live_lesson_held(*, secret: str, live_lesson_id: UUID) -> LiveLesson:
+    """Return the caller's own livelesson; raise LiveLessonNotFound for anything else."""
+    return _one(_HELD, [live_lesson_id, secret_digest(secret)])
+
+
+def live_lessons_held(*, secret: str) -> list[LiveLesson]:
+    """Return the caller's newest livelessons, ended ones included, without their guides."""
+    return list(LiveLesson.objects.raw(_ALL_HELD, [secret_digest(secret)]))
 
 
 def live_lesson_running(*, secret: str, slug: str, stage: int | None) -> LiveLesson | None:
     """Return the session's running livelesson of a lesson, if it is wished at this stage.
 
-    What most requests for a lesson ask for, in one query and without a transaction; ``stage``
-    None means whichever it is at.
+    What most requests for a lesson ask for, without a transaction; ``stage`` None means
+    whichever it is at.
     """
-    if stage is not None and stage not in _STAGES:
-        return None
-    rows = live_lessons().filter(
-        session__secret_sha256=secret_digest(secret),
-        slug=slug,
-        state__in=LIVE,
-        desired=Desired.RUNNING,
-    )
-    if stage is not None:
-        rows = rows.filter(desired_stage=stage)
-    return rows.first()
+    parameters = [secret_digest(secret), slug, sorted(LIVE), Desired.RUNNING.value]
+    for live_lesson in LiveLesson.objects.raw(_RUNNING, parameters):
+        if stage is None or live_lesson.desired_stage == stage:
+            return live_lesson
+    return None
+
+
+def observed_endpoints(live_lesson: LiveLesson) -> list[LiveEndpoint]:
+    """Return a livelesson's endpoints in the order of the lesson file."""
+    return list(LiveEndpoint.objects.raw(_ENDPOINTS, [live_lesson.pk]))
+
+
+def _one(query: str, parameters: list[object]) -> LiveLesson:
+    for live_lesson in LiveLesson.objects.raw(query, parameters):
+        return live_lesson
+    raise LiveLessonNotFound
 
 
 def guide_of(live_lesson: LiveLesson) -> str:

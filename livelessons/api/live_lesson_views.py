@@ -23,13 +23,16 @@ from livelessons.api.documents import (
     StartDocument,
     live_lesson_response,
 )
-from livelessons.lookups import live_lesson_running, running_action_of, touch_if_stale
-from livelessons.models import LiveLesson
-from livelessons.selectors import (
-    live_endpoints,
-    live_lesson_of_session,
-    live_lessons_of_session,
+from livelessons.lookups import (
+    LISTED,
+    live_lesson_held,
+    live_lesson_running,
+    live_lessons_held,
+    observed_endpoints,
+    running_action_of,
+    touch_if_stale,
 )
+from livelessons.models import LiveLesson
 from livelessons.services import session_touch
 from livelessons.snapshots import snapshot, summary
 from scheduler import services as scheduler
@@ -52,7 +55,7 @@ class LiveLessonListView(_SessionView):
     @extend_schema(
         operation_id="livelessons_list",
         summary="List the session's livelessons",
-        description="Newest first, with those that ended a while ago.",
+        description=f"The newest {LISTED}, newest first, with those that ended.",
         tags=_TAGS,
         responses={
             200: OpenApiResponse(
@@ -64,7 +67,7 @@ class LiveLessonListView(_SessionView):
     )
     def get(self, request: Request) -> HttpResponseBase:
         holder = holder_of(request)
-        rows = live_lessons_of_session(secret=holder.secret)
+        rows = live_lessons_held(secret=holder.secret)
         if not rows:
             # None at all, or no session: the second query tells.
             holder.session()
@@ -110,9 +113,7 @@ class LiveLessonListView(_SessionView):
         session = holder.session()
         start = scheduler.lesson_start(session=session, slug=slug, stage=stage or 0)
         session_touch(session=session)
-        live_lesson = live_lesson_of_session(
-            secret=holder.secret, live_lesson_id=start.live_lesson.pk
-        )
+        live_lesson = live_lesson_held(secret=holder.secret, live_lesson_id=start.live_lesson.pk)
         response = json_response(
             json_bytes(summary(live_lesson)), status=201 if start.created else 200
         )
@@ -143,7 +144,7 @@ class LiveLessonView(_SessionView):
         unchanged = not_modified(request, etag)
         if unchanged is not None:
             return unchanged
-        body = json_bytes(snapshot(live_lesson, live_endpoints(live_lesson)))
+        body = json_bytes(snapshot(live_lesson, observed_endpoints(live_lesson)))
         return tagged_response(body, etag, private=True)
 
     @extend_schema(
@@ -219,7 +220,7 @@ class RestartView(_SessionView):
 
 
 def _own(request: Request, live_lesson_id: UUID) -> LiveLesson:
-    return live_lesson_of_session(secret=holder_of(request).secret, live_lesson_id=live_lesson_id)
+    return live_lesson_held(secret=holder_of(request).secret, live_lesson_id=live_lesson_id)
 
 
 def _accepted(request: Request, live_lesson: LiveLesson) -> HttpResponseBase:

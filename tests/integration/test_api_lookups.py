@@ -1,0 +1,98 @@
+"""The written-out queries read what the selectors read."""
+
+from datetime import timedelta
+
+import pytest
+from django.forms import model_to_dict
+from django.utils import timezone
+
+from livelessons.errors import LiveLessonNotFound
+from livelessons.lookups import (
+    live_lesson_by_id,
+    live_lesson_held,
+    live_lesson_running,
+    observed_endpoints,
+    touch_if_stale,
+)
+from livelessons.models import LiveLessonLock
+from livelessons.selectors import live_endpoints, live_lesson_of_session
+from livelessons.states import LIVE, Action, Desired, State
+from tests.conftest import endpoint_dict
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def live_lesson(make_lesson, make_live_lesson):
+    lesson = make_lesson(stages=2, endpoints=[endpoint_dict("b"), endpoint_dict("a")])
+    live_lesson = make_live_lesson(lesson=lesson, state=State.READY, stage=1, desired_stage=1)
+    make_live_lesson(lesson=lesson, state=State.READY)
+    now = timezone.now()
+    LiveLessonLock.objects.create(
+        live_lesson=live_lesson,
+        action=Action.RESTART,
+        holder="test",
+        created_at=now,
+        expires_at=now + timedelta(minutes=1),
+    )
+    return live_lesson
+
+
+def everything(row):
+    values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    return values | model_to_dict(row) | {"guide": row.guide, "action": row.running_action}
+
+
+def test_the_rows_are_the_same(live_lesson):
+    secret = live_lesson.session.secret
+    expected = everything(live_lesson_of_session(secret=secret, live_lesson_id=live_lesson.pk))
+
+    assert expected["guide"] == "# Guide of stage 1"
+    assert expected["action"] == "restart"
+    assert everything(live_lesson_by_id(live_lesson.pk)) == expected
+    assert everything(live_lesson_held(secret=secret, live_lesson_id=live_lesson.pk)) == expected
+    for stage in (1, None):
+        running = live_lesson_running(secret=secret, slug=live_lesson.slug, stage=stage)
+        assert everything(running) == expected
+    assert observed_endpoints(live_lesson) == live_endpoints(live_lesson)
+
+
+def test_a_lock_that_ran_out_runs_nothing(live_lesson):
+    LiveLessonLock.objects.update(expires_at=timezone.now())
+
+    assert live_lesson_by_id(live_lesson.pk).running_action is None
+
+
+def test_only_the_holder_reads(live_lesson, make_session):
+    other = make_session().secret
+
+    with pytest.raises(LiveLessonNotFound):
+        live_lesson_held(secret=other, live_lesson_id=live_lesson.pk)
+    assert live_lesson_running(secret=other, slug=live_lesson.slug, stage=None) is None
+    with pytest.raises(LiveLessonNotFound):
+        live_lesson_by_id(live_lesson.session_id)
+
+
+@pytest.mark.parametrize("state", State.values)
+@pytest.mark.parametrize("desired", Desired.values)
+def test_running_is_live_and_wished(make_live_lesson, state, desired):
+    live_lesson = make_live_lesson(state=state, desired=desired)
+    secret = live_lesson.session.secret
+
+    found = live_lesson_running(secret=secret, slug=live_lesson.slug, stage=0)
+
+    assert (found == live_lesson) is (state in LIVE and desired == Desired.RUNNING)
+    assert live_lesson_running(secret=secret, slug=live_lesson.slug, stage=1) is None
+
+
+def test_use_is_noted_at_most_every_half_minute(make_live_lesson, django_assert_num_queries):
+    live_lesson = make_live_lesson()
+    with django_assert_num_queries(0):
+        touch_if_stale(live_lesson)
+
+    live_lesson.last_active_at = timezone.now() - timedelta(seconds=31)
+    live_lesson.save()
+    touch_if_stale(live_lesson)
+
+    live_lesson.refresh_from_db()
+    assert live_lesson.last_active_at > timezone.now() - timedelta(seconds=5)
