@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from scheduler.backends.base import EnvironmentSpec, RuntimeBackend
 from scheduler.backends.fake import FakeBackend
 from scheduler.backends.local import LocalBackend
-from tests.contract.descriptions import Shell, end, endpoint, environment, start
+from tests.contract.descriptions import Shell, end, endpoint, environment, observe, start
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Kind:
 
 @pytest.fixture(
     params=[
-        pytest.param("fake"),
+        pytest.param("fake", marks=pytest.mark.django_db),
         pytest.param("local", marks=pytest.mark.local_backend),
     ]
 )
@@ -39,7 +39,6 @@ def kind(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Itera
     """Return each backend in turn; what the test started is gone afterwards."""
     impossible = environment(endpoint(image=endpoint().image.__class__(slug="nobody-has-this")))
     if request.param == "fake":
-        request.getfixturevalue("db")
         settings.SYRINGE_FAKE_SCRIPT = '{"lessons": {"impossible": {"rejected": true}}}'
         impossible = environment(slug="impossible")
         backend: RuntimeBackend = FakeBackend()
@@ -76,5 +75,7 @@ def pair() -> Iterator[Shell]:
     try:
         assert observation.phase == "running", observation
         yield Shell(backend, spec)
+        # Whatever the tests tried, the environment lives.
+        assert observe(backend, spec).phase == "running", observe(backend, spec)
     finally:
         assert end(backend, spec.ref)

@@ -129,8 +129,10 @@ def test_configuration_runs_once_per_run(kind: Kind) -> None:
     for run, stage in ((1, 0), (1, 0), (2, 1)):
         kind.backend.configure(spec, stage=stage, endpoint="linux1", run=run)
         assert wait_until(
-            lambda run=run: observe(kind.backend, spec).jobs["linux1", run].phase  # type: ignore[misc]
-            not in (Phase.STARTING, Phase.RUNNING)
+            lambda run=run: (
+                observe(kind.backend, spec).jobs["linux1", run].phase  # type: ignore[misc]
+                not in (Phase.STARTING, Phase.RUNNING)
+            )
         )
 
     jobs = observe(kind.backend, spec).jobs

@@ -49,8 +49,8 @@ class Loop:
         while True:
             timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
             for key, events in self._selector.select(timeout):
-                # A callback before this one may have closed the file.
-                if self._selector.get_map().get(key.fileobj) is key:
+                # A callback before this one may have closed or rewatched the file.
+                if self._selector.get_map().get(key.fd) is key:
                     key.data(events)
             while self._timers and self._timers[0][0] <= time.monotonic():
                 heapq.heappop(self._timers)[2]()

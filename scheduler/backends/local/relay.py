@@ -39,12 +39,19 @@ class Relay:
         except OSError:
             # The caller left again, or there are no more descriptors; others still work.
             return
-        inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        for end in (outer, inner):
-            end.settimeout(0)
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with suppress(BlockingIOError):
-            inner.connect(self._target)
+        inner = None
+        try:
+            inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            for end in (outer, inner):
+                end.settimeout(0)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with suppress(BlockingIOError):
+                inner.connect(self._target)
+        except OSError:
+            outer.close()
+            if inner is not None:
+                inner.close()
+            return
         _Pair(self._loop, outer, inner)
 
 
