@@ -23,12 +23,13 @@ def child_environment(
     environment: PythonEnvironment, settings: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the variables of a process: ours as they are, the settings exactly these."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+    # Every program knows its own settings module; one of another project must not get in.
+    foreign = (_PREFIX, "DJANGO_SETTINGS_MODULE")
+    others = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {
         **others,
         "PATH": f"{environment.folder / 'bin'}{os.pathsep}{search_path()}",
         "VIRTUAL_ENV": str(environment.folder),
-        "DJANGO_SETTINGS_MODULE": "syringe_project.settings",
         "PYTHONUNBUFFERED": "1",
         **settings,
     }
