@@ -9,7 +9,7 @@ from django.core.management import execute_from_command_line
 # Authors check their curriculum without servers: these commands touch none, so they start
 # without the settings that name them.
 COMMANDS_WITHOUT_SERVICES = frozenset(
-    {"validate_curriculum", "new_lesson", "graph_curriculum", "export_schemas"}
+    {"validate_curriculum", "new_lesson", "export_schemas"}
 )
 
 if __name__ == "__main__":

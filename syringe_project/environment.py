@@ -6,6 +6,7 @@ The configuration table of the README is generated from the descriptions here.
 import os
 import tempfile
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -150,6 +151,14 @@ class Environment(BaseSettings):
     @classmethod
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for proxy in split_list(value):
+            if proxy != "unix":
+                ip_network(proxy, strict=False)
+        return value
 
     @property
     def instance_folder(self) -> Path:
