@@ -5,8 +5,10 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from livelessons.source_address import UNKNOWN, request_source_address, source_address
+from syringe_project.environment import Environment
 
 PROXIES = ["10.0.0.0/8", "fd00::/8", "unix"]
 
@@ -63,3 +65,9 @@ def test_a_request_is_read_by_the_settings(rf, settings):
     assert request_source_address(request) == "10.0.0.1"
     settings.SYRINGE_TRUSTED_PROXIES = ["10.0.0.0/8"]
     assert request_source_address(request) == "198.51.100.7"
+
+
+def test_a_proxy_that_is_no_network_stops_the_boot():
+    assert Environment(trusted_proxies="10.0.0.0/8, unix,::1")
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        Environment(trusted_proxies="10.0.0.0/8,proxy.example.org")
