@@ -39,11 +39,15 @@ PROBLEMS_SHOWN = 50
 
 @admin.register(Curriculum)
 class CurriculumAdmin(ReadOnlyAdmin):
-    list_display = ["name", "version", "revision", "path", "imported_at"]
+    list_display = ["name", "short_version", "revision", "path", "imported_at"]
     list_filter = ["imported_at"]
     search_fields = ["name", "version", "path"]
     date_hierarchy = "imported_at"
     actions = ["re_import"]
+
+    @admin.display(description="version", ordering="version")
+    def short_version(self, curriculum: Curriculum) -> str:
+        return curriculum.version[:12]
 
     @admin.action(description="Import again from where it was imported", permissions=["change"])
     def re_import(self, request: HttpRequest, queryset: QuerySet[Curriculum]) -> None:

@@ -246,8 +246,8 @@ class HistoryInline(ReadOnlyInline):
 @admin.register(LiveLesson)
 class LiveLessonAdmin(ReadOnlyAdmin):
     list_display = [
-        "id",
         "slug",
+        "short_id",
         "state",
         "reason_code",
         "stage_wished",
@@ -323,6 +323,10 @@ class LiveLessonAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[LiveLesson]:
         live_lessons: QuerySet[LiveLesson] = super().get_queryset(request)
         return live_lessons.select_related("session", "lock").defer(*_LARGE)
+
+    @admin.display(description="id", ordering="id")
+    def short_id(self, live_lesson: LiveLesson) -> str:
+        return str(live_lesson.pk)[:8]
 
     @admin.display(description="stage", ordering="stage")
     def stage_wished(self, live_lesson: LiveLesson) -> str:
