@@ -43,5 +43,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/schema", _schema, name="schema"),
     path("api/v1/docs", _docs, name="docs"),
     path("api/<path:path>", api_not_found),
+    path("learn/", include("web.urls")),
     path("admin/", admin.site.urls),
 ]

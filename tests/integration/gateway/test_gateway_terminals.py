@@ -86,7 +86,8 @@ async def test_the_first_size_and_a_resize_reach_the_shell(
     "nonsense",
     ["", "{", "[]", '"resize"', '{"type":"resize"}', '{"type":"resize","cols":"x","rows":{}}',
      '{"type":"resize","cols":-5,"rows":99999999}', '{"type":"shown"}',
-     '{"type":"shown","bytes":1e999}', '{"type":"shown","bytes":-1}', '{"type":"resize","cols":1e999,"rows":1}',
+     '{"type":"shown","bytes":1e999}', '{"type":"shown","bytes":-1}',
+     '{"type":"resize","cols":1e999,"rows":1}',
      '{"type":"who knows"}'],
 )  # fmt: skip
 async def test_nonsense_changes_nothing(terminal: Terminal, nonsense: str):

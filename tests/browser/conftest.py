@@ -1,0 +1,77 @@
+"""A real Syringe with the local backend, and a real Chromium in front of it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from scheduler.backends.local import LocalBackend
+from tests.stack import LOCAL, Stack
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+WAIT_MS = 30_000
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--pictures", type=Path, help="folder to save pictures of the pages in, for the docs"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show the processes' logs next to a failure."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and stack is not None:
+        report.sections.append(("the stack's logs", stack.logs()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Every process of Syringe, with sandboxes of this machine and the sample curriculum."""
+    hindrances = LocalBackend().preflight()
+    if hindrances:
+        pytest.skip(f"the local backend does not work here: {' '.join(hindrances)}")
+    with Stack(backend=LOCAL) as stack:
+        stack.manage("import_curriculum", "curriculum/sample")
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("there is no Chromium: install the package chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def make_context(chromium: Browser, stack: Stack) -> Iterator[Callable[..., BrowserContext]]:
+    """Return a factory of browsers that know nothing of each other."""
+    contexts: list[BrowserContext] = []
+
+    def make(**options: object) -> BrowserContext:
+        context = chromium.new_context(base_url=stack.url, **options)  # type: ignore[arg-type]
+        context.set_default_timeout(WAIT_MS)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(make_context: Callable[..., BrowserContext]) -> Page:
+    """A learner's browser whose console must stay clean."""
+    return make_context().new_page()
