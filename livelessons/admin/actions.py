@@ -1,17 +1,19 @@
 """What operators may do to one row: each says what it did, or raises why it did nothing."""
 
+from django.http import HttpRequest
+
 from livelessons import services as records
 from livelessons.models import LiveLesson, LiveSession
 from livelessons.states import LIVE, Desired, EndReason, State
-from scheduler.services import (
-    live_lesson_end,
-    live_lesson_extend,
-    live_lesson_retry,
-    lock_break,
-)
+from scheduler.services import live_lesson_end, live_lesson_extend, live_lesson_retry, lock_break
 from syringe_project.administration import NothingToDo
 
 ENDING = "It is ending or has ended."
+
+
+def holder_of(request: HttpRequest) -> str:
+    """Return what an action's lock says of the operator who asked for it."""
+    return f"operator {request.user.get_username()}"
 
 
 def end(live_lesson: LiveLesson, *, holder: str) -> str:
