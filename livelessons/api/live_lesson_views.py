@@ -27,8 +27,8 @@ from livelessons.lookups import (
     LISTED,
     live_lesson_held,
     live_lesson_running,
+    live_lesson_whole,
     live_lessons_held,
-    observed_endpoints,
     running_action_of,
     touch_if_stale,
 )
@@ -137,14 +137,16 @@ class LiveLessonView(_SessionView):
         },
     )
     def get(self, request: Request, live_lesson_id: UUID) -> HttpResponseBase:
-        live_lesson = _own(request, live_lesson_id)
+        live_lesson, endpoints = live_lesson_whole(
+            secret=holder_of(request).secret, live_lesson_id=live_lesson_id
+        )
         # A lock that runs out changes the answer without a new version.
         action = running_action_of(live_lesson) or "none"
         etag = f'"{live_lesson.pk.hex}-{live_lesson.version}-{action}"'
         unchanged = not_modified(request, etag)
         if unchanged is not None:
             return unchanged
-        body = json_bytes(snapshot(live_lesson, observed_endpoints(live_lesson)))
+        body = json_bytes(snapshot(live_lesson, endpoints))
         return tagged_response(body, etag, private=True)
 
     @extend_schema(

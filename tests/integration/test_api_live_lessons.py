@@ -96,12 +96,12 @@ def test_a_start_at_another_stage_moves_a_ready_one(learner, ready):
     assert response.json()["running_action"] == "stage_change"
 
 
-def test_one_livelesson_whole(learner, ready, django_assert_max_num_queries):
+def test_one_livelesson_whole(learner, ready, django_assert_num_queries):
     LiveEndpoint.objects.filter(name="shell").update(
         phase="running", reachable=True, attempt=1, host="10.9.8.7", ports={"22": 4022}
     )
 
-    with django_assert_max_num_queries(2):
+    with django_assert_num_queries(1):
         response = learner.call("GET", f"/{ready.pk}")
 
     body = response.json()

@@ -12,8 +12,8 @@ from livelessons.lookups import (
     live_lesson_by_id,
     live_lesson_held,
     live_lesson_running,
+    live_lesson_whole,
     live_lessons_held,
-    observed_endpoints,
     running_action_of,
     touch_if_stale,
 )
@@ -61,7 +61,32 @@ def test_the_rows_are_the_same(live_lesson):
         running = live_lesson_running(secret=secret, slug=live_lesson.slug, stage=stage)
         assert everything(running) == expected
     assert [everything(row) for row in live_lessons_held(secret=secret)] == [expected]
-    assert observed_endpoints(live_lesson) == live_endpoints(live_lesson)
+
+
+def test_endpoints_are_the_same(live_lesson):
+    live_lesson.endpoints.filter(name="b").update(
+        phase="running", host="127.0.0.1", ports={"22": 4022}, attempt=2, reachable=True
+    )
+    expected = [model_to_dict(endpoint) for endpoint in live_endpoints(live_lesson)]
+
+    row, endpoints = live_lesson_whole(
+        secret=live_lesson.session.secret, live_lesson_id=live_lesson.pk
+    )
+
+    assert guide_of(row) == "# Guide of stage 1"
+    assert running_action_of(row) == "restart"
+    assert [endpoint.name for endpoint in endpoints] == ["b", "a"]
+    assert [model_to_dict(endpoint) for endpoint in endpoints] == expected
+
+
+def test_a_livelesson_without_endpoints(make_lesson, make_live_lesson):
+    live_lesson = make_live_lesson(lesson=make_lesson(endpoints=[]))
+
+    _, endpoints = live_lesson_whole(
+        secret=live_lesson.session.secret, live_lesson_id=live_lesson.pk
+    )
+
+    assert endpoints == []
 
 
 def test_a_lock_that_ran_out_runs_nothing(live_lesson):
@@ -73,6 +98,8 @@ def test_a_lock_that_ran_out_runs_nothing(live_lesson):
 def test_only_the_holder_reads(live_lesson, make_session):
     other = make_session().secret
 
+    with pytest.raises(LiveLessonNotFound):
+        live_lesson_whole(secret=other, live_lesson_id=live_lesson.pk)
     with pytest.raises(LiveLessonNotFound):
         live_lesson_held(secret=other, live_lesson_id=live_lesson.pk)
     assert live_lesson_running(secret=other, slug=live_lesson.slug, stage=None) is None
