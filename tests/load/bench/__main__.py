@@ -1,0 +1,65 @@
+"""``python -m tests.load.bench [--quick] [--only PART] [--no-fail]``."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from tests.load.bench import crowd, growth, imports, sandboxes, starts, throughput
+from tests.load.bench.parts import Part, run_parts
+from tests.load.bench.results import results_table, results_write
+from tests.load.bench.scale import FULL, QUICK
+from tests.stack import ROOT
+
+RESULTS = ROOT / ".bench" / "results.json"
+PARTS = (
+    Part("starts", "POST to READY without latency, one by one and at once", 90, starts.measure),
+    Part("growth", "the same requests with few and with many livelessons", 90, growth.measure),
+    Part("throughput", "requests a second beside a bare view", 180, throughput.measure),
+    Part("imports", "curricula into the database", 90, imports.measure),
+    Part("sandboxes", "real sandboxes and their terminals", 90, sandboxes.measure),
+    Part("crowd", "thousands of livelessons booting at once", 400, crowd.measure),
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument(
+        "--only", action="append", choices=[part.name for part in PARTS], help="Repeatable."
+    )
+    parser.add_argument("--quick", action="store_true", help="Little of everything.")
+    parser.add_argument("--no-fail", action="store_true", help="Exit 0 whatever was missed.")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    return parser
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main(words: Sequence[str]) -> int:
+    """Measure, print, write; return the exit status."""
+    arguments = _parser().parse_args(words)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    missing = [n for n in ("SYRINGE_DATABASE_URL", "SYRINGE_REDIS_URL") if n not in os.environ]
+    if missing:
+        console.print(f"{' and '.join(missing)} not set: run this with `make bench`.")
+        return 2
+    # What was started is stopped on the way out.
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGHUP, _stop)
+    chosen = [part for part in PARTS if not arguments.only or part.name in arguments.only]
+    results = run_parts(chosen, QUICK if arguments.quick else FULL, console)
+    results_write(results, arguments.output)
+    console.print(results_table(results))
+    console.print(f"Written to {arguments.output}", highlight=False)
+    return 0 if arguments.no_fail or all(result.ok for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""Thousands of livelessons booting at once: all of them arrive, and nothing piles up."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.load.bench.learners import Learner
+from tests.load.bench.parts import Bench
+from tests.load.bench.results import Result
+from tests.load.bench.sampling import Sample, Sampler
+from tests.load.generate_curriculum import generate_curriculum
+from tests.stack import FAKE, Stack
+
+_CLIENTS = 4
+_LESSONS = 25
+_READY_SECONDS = 180
+_WORKERS = ("worker-1", "worker-2")
+_MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What happened; times are ``time.monotonic``, ``ended`` is None where not all got READY."""
+
+    number: int
+    began: float
+    posted: float
+    ended: float | None
+    samples: Sequence[Sample]
+
+
+def measure(bench: Bench) -> Sequence[Result]:
+    """Return how long the last one took after the last POST, and what workers and queue did."""
+    scale = bench.scale
+    crowd = boot_crowd(number=scale.crowd, boot_seconds=scale.crowd_boot_seconds, say=bench.say)
+    ready = crowd.samples[-1].states.get("READY", 0)
+    waiting = [s for s in crowd.samples if s.at > crowd.posted]
+    seconds = (crowd.ended or time.monotonic()) - crowd.posted
+    return [
+        Result(f"{crowd.number} starts: POSTs a second", _rate(crowd), "1/s"),
+        Result(f"{crowd.number} booting at once: READY", ready, "", crowd.number, at_least=True),
+        Result("all READY after the last POST", seconds, "s", _READY_SECONDS),
+        Result("largest growth of a worker's memory", _growth(waiting), "%", 15),
+        Result("largest worker", max(max(s.memory) for s in crowd.samples) / _MEGABYTE, "MB"),
+        Result("longest queue", max(s.queue for s in crowd.samples), "messages", crowd.number),
+        Result("queue at the end", crowd.samples[-1].queue, "messages", 100),
+    ]
+
+
+def boot_crowd(*, number: int, boot_seconds: float, say: Callable[[str], None]) -> Crowd:
+    """Start as many livelessons as fast as the API takes them and watch until all are READY."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Stack(
+            backend=FAKE,
+            workers=len(_WORKERS),
+            web_workers=2,
+            without=("gateway", "gc"),
+            env={
+                "SYRINGE_SESSIONS_PER_ADDRESS": "0",
+                "SYRINGE_LIVELESSONS_PER_SESSION": "0",
+                "SYRINGE_FAKE_SCRIPT": f'{{"boot_seconds": {boot_seconds}}}',
+            },
+        ) as stack,
+    ):
+        stack.manage("import_curriculum", str(generate_curriculum(Path(folder), lessons=_LESSONS)))
+        with Sampler(stack, _WORKERS) as sampler:
+            say(f"{number} starts by {_CLIENTS} clients")
+            began = time.monotonic()
+            _post_all(stack, number)
+            posted = time.monotonic()
+            say(f"all posted after {posted - began:.0f} s, each boots for {boot_seconds:g} s")
+            ended = _wait_for_all(sampler, number, posted + _READY_SECONDS + 20, say)
+        return Crowd(number, began, posted, ended, sampler.samples)
+
+
+def _post_all(stack: Stack, number: int) -> None:
+    turns = iter(range(number))
+    lock = threading.Lock()
+
+    def client() -> None:
+        with Learner(stack) as learner:
+            while True:
+                with lock:
+                    turn = next(turns, None)
+                if turn is None:
+                    return
+                learner.open_session()
+                learner.start(f"lesson-{turn % _LESSONS}")
+
+    with ThreadPoolExecutor(_CLIENTS) as clients:
+        for done in [clients.submit(client) for _ in range(_CLIENTS)]:
+            done.result()
+
+
+def _wait_for_all(
+    sampler: Sampler, number: int, deadline: float, say: Callable[[str], None]
+) -> float | None:
+    told = time.monotonic()
+    while True:
+        if sampler.error is not None:
+            raise sampler.error
+        if sampler.samples:
+            last = sampler.samples[-1]
+            if last.states.get("READY", 0) >= number and last.queue == 0:
+                return _first_ready(sampler.samples, number)
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                say(f"{last.states}, {last.queue} messages wait")
+            if last.at > deadline or last.states.get("FAILED"):
+                return None
+        time.sleep(0.1)
+
+
+def _first_ready(samples: Sequence[Sample], number: int) -> float:
+    return next(s.at for s in samples if s.states.get("READY", 0) >= number)
+
+
+def _rate(crowd: Crowd) -> float:
+    return crowd.number / (crowd.posted - crowd.began)
+
+
+def _growth(samples: Sequence[Sample]) -> float:
+    """Return by how many per cent the worst worker grew while nothing new came in."""
+    worst = 0.0
+    for before, after in zip(samples[0].memory, samples[-1].memory, strict=True):
+        worst = max(worst, 100 * (after - before) / before)
+    return worst
