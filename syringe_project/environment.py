@@ -125,7 +125,7 @@ class Environment(BaseSettings):
         default=24 * 3600, ge=1, description="No extension goes beyond this age."
     )
     session_timeout_seconds: int = Field(
-        default=7 * 86400,
+        default=86400,
         ge=1,
         description="Unused sessions without livelessons are removed after this time.",
     )

@@ -20,12 +20,18 @@ def session_create(
 ) -> tuple[LiveSession, str]:
     """Open a session and return it with its secret, which cannot be read again.
 
-    Raises TooManySessions; the count is exact, since requests of one address take turns.
+    Raises TooManySessions; the count is exact, since requests of one address take turns. Sessions
+    unused for longer than their timeout do not count, even while rows of ended livelessons keep
+    them.
     """
     limit = settings.SYRINGE_SESSIONS_PER_ADDRESS
     if limit:
         advisory_lock(AdvisoryLock.ADDRESS_QUOTA, source_address)
-        if LiveSession.objects.filter(source_address=source_address).count() >= limit:
+        used_since = timezone.now() - timedelta(seconds=settings.SYRINGE_SESSION_TIMEOUT_SECONDS)
+        sessions = LiveSession.objects.filter(
+            source_address=source_address, last_seen_at__gt=used_since
+        )
+        if sessions.count() >= limit:
             raise TooManySessions(limit=limit)
     secret = new_secret()
     session = LiveSession.objects.create(

@@ -1,7 +1,10 @@
 """Sessions, learners and limits, under requests that come at the same moment."""
 
+from datetime import timedelta
+
 import pytest
 from django.db.models import Q
+from django.utils import timezone
 
 from livelessons.errors import IdentityTaken, SessionNotFound, TooManyLiveLessons, TooManySessions
 from livelessons.models import ExternalIdentity, Learner, LiveLesson, LiveSession
@@ -57,6 +60,18 @@ def test_the_limit_of_sessions_is_exact_for_each_address(settings):
     refused = [result for result in results if isinstance(result, Exception)]
     assert [type(error) for error in refused] == [TooManySessions] * (THREADS - 2)
     assert LiveSession.objects.filter(source_address="192.0.2.9").count() == 2
+
+
+@pytest.mark.django_db
+def test_sessions_long_unused_do_not_count(make_session, settings):
+    settings.SYRINGE_SESSIONS_PER_ADDRESS = 1
+    long_ago = timezone.now() - timedelta(seconds=settings.SYRINGE_SESSION_TIMEOUT_SECONDS + 1)
+    make_session(source_address="192.0.2.9", last_seen_at=long_ago)
+
+    session_create(source_address="192.0.2.9")
+
+    with pytest.raises(TooManySessions):
+        session_create(source_address="192.0.2.9")
 
 
 @pytest.mark.django_db
