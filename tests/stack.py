@@ -40,12 +40,16 @@ LOCAL = "scheduler.backends.local.LocalBackend"
 FAKE = "scheduler.backends.fake.FakeBackend"
 
 _DESTROY_LEFTOVERS = """
+import time
 import django
 django.setup()
 from scheduler.backends.registry import current_backend
 backend = current_backend()
-for ref in list(backend.owned()):
-    backend.destroy(ref)
+deadline = time.monotonic() + 15
+while (refs := list(backend.owned())) and time.monotonic() < deadline:
+    for ref in refs:
+        backend.destroy(ref)
+    time.sleep(0.1)
 """
 
 
@@ -310,20 +314,25 @@ class Stack:
         process = self._processes[name].popen
         if process.poll() is None:
             process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+        self._wait_stopped(process)
+
+    def _stop_all(self) -> None:
+        # Once each: a second request means "at once" to a worker.
+        for process in self._processes.values():
+            if process.popen.poll() is None:
+                process.popen.terminate()
+        for process in self._processes.values():
+            self._wait_stopped(process.popen)
+
+    def _wait_stopped(self, process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
         # Children of its own session, such as the workers of web, go with it.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(5)
 
-    def _stop_all(self) -> None:
-        for process in self._processes.values():
-            if process.popen.poll() is None:
-                process.popen.terminate()
-        for name in list(self._processes):
-            self._stop(name)
-
     def _destroy_leftovers(self) -> None:
-        # Sandboxes outlive the workers by design, but not the test.
-        self.python(_DESTROY_LEFTOVERS)
+        # Sandboxes outlive the workers by design, but not the test. Fakes go with the database.
+        if self.env["SYRINGE_BACKEND"] != FAKE:
+            self.python(_DESTROY_LEFTOVERS)

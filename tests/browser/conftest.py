@@ -8,19 +8,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from scheduler.backends.local import LocalBackend
-from tests.stack import LOCAL, Stack
+from tests.stack import LOCAL, ROOT, Stack
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 WAIT_MS = 30_000
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--pictures", type=Path, help="folder to save pictures of the pages in, for the docs"
-    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -34,13 +28,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """Every process of Syringe, with sandboxes of this machine and the sample curriculum."""
-    hindrances = LocalBackend().preflight()
-    if hindrances:
+def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample curriculum, and lessons that only tests need."""
+    folder = tmp_path_factory.mktemp("curriculum") / "curriculum"
+    shutil.copytree(ROOT / "curriculum" / "sample", folder)
+    shutil.copytree(Path(__file__).parent / "lessons", folder / "lessons", dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(curriculum: Path) -> Iterator[Stack]:
+    """Every process of Syringe, with sandboxes on this machine."""
+    if hindrances := LocalBackend().preflight():
         pytest.skip(f"the local backend does not work here: {' '.join(hindrances)}")
     with Stack(backend=LOCAL) as stack:
-        stack.manage("import_curriculum", "curriculum/sample")
+        stack.manage("import_curriculum", str(curriculum))
         yield stack
 
 
@@ -68,10 +70,15 @@ def make_context(chromium: Browser, stack: Stack) -> Iterator[Callable[..., Brow
 
     yield make
     for context in contexts:
+        # What the learner started should not run until the end of the session.
+        answer = context.request.get("/api/v1/livelessons")
+        for live in answer.json()["livelessons"] if answer.ok else []:
+            context.request.delete(
+                f"/api/v1/livelessons/{live['id']}", headers={"Content-Type": "application/json"}
+            )
         context.close()
 
 
 @pytest.fixture
 def page(make_context: Callable[..., BrowserContext]) -> Page:
-    """A learner's browser whose console must stay clean."""
     return make_context().new_page()
