@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from scheduler.backends.base import EnvironmentSpec, RuntimeBackend
+from scheduler.backends.base import EnvironmentSpec, ImageSpec, RuntimeBackend
 from scheduler.backends.fake import FakeBackend
 from scheduler.backends.local import LocalBackend
 from tests.contract.descriptions import Shell, end, endpoint, environment, observe, start
@@ -37,7 +37,7 @@ class Kind:
 )
 def kind(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Iterator[Kind]:
     """Return each backend in turn; what the test started is gone afterwards."""
-    impossible = environment(endpoint(image=endpoint().image.__class__(slug="nobody-has-this")))
+    impossible = environment(endpoint(image=ImageSpec(slug="nobody-has-this")))
     if request.param == "fake":
         settings.SYRINGE_FAKE_SCRIPT = '{"lessons": {"impossible": {"rejected": true}}}'
         impossible = environment(slug="impossible")
@@ -49,9 +49,11 @@ def kind(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Itera
         settings.SYRINGE_INSTANCE = name
         settings.SYRINGE_INSTANCE_FOLDER = tmp_path / name
 
-    enter_instance(f"{django_settings.SYRINGE_INSTANCE}-a")
+    home = f"{django_settings.SYRINGE_INSTANCE}-a"
+    enter_instance(home)
     kind = Kind(backend, impossible, enter_instance, [])
     yield kind
+    enter_instance(home)
     for spec in kind.started:
         assert end(backend, spec.ref)
 

@@ -154,5 +154,5 @@ class Shell:
 
     async def _run(self, command: str, name: str, seconds: float) -> Result:
         async with self.connect(name) as connection:
-            process = await connection.run(command, timeout=seconds)
-            return Result(process.returncode, f"{process.stdout}{process.stderr}".strip())
+            process = await connection.run(command, timeout=seconds, stderr=asyncssh.STDOUT)
+            return Result(process.returncode, str(process.stdout).strip())

@@ -1,10 +1,12 @@
 """What the scheduler may rely on, whatever backend it uses."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 
 from scheduler.backends.base import (
     BackendRejected,
@@ -113,13 +115,14 @@ def test_instances_do_not_meet(kind: Kind) -> None:
     spec = environment()
     kind.start(spec)
 
-    kind.enter_instance("another")
+    home = settings.SYRINGE_INSTANCE
+    kind.enter_instance(f"{home}-other")
     assert list(kind.backend.owned()) == []
     assert observe(kind.backend, spec).phase == Phase.ABSENT
     kind.backend.destroy(spec.ref)
 
-    kind.enter_instance("test-home")
-    assert list(kind.backend.owned()) == []
+    kind.enter_instance(home)
+    assert list(kind.backend.owned()) == [spec.ref]
 
 
 def test_configuration_runs_once_per_run(kind: Kind) -> None:
@@ -171,7 +174,7 @@ def test_login_has_the_environments_own_password_and_hides_it(kind: Kind) -> Non
 
 def test_calls_return_at_once(kind: Kind) -> None:
     spec = environment(endpoint("linux1"), endpoint("linux2"))
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: kind.backend.ensure(spec),
         lambda: kind.backend.observe([spec.ref]),
         lambda: list(kind.backend.owned()),

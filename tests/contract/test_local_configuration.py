@@ -147,7 +147,7 @@ def test_a_failure_is_reported_with_its_output(local: Kind) -> None:
 
 
 def test_a_job_that_takes_too_long_is_ended(local: Kind, settings: Any) -> None:
-    settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS = 1
+    settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS = 3
     spec = configured(
         "import subprocess, time; print('waiting', flush=True)\n"
         "subprocess.Popen(['sleep', '300.25'], start_new_session=True); time.sleep(300)"
@@ -157,7 +157,7 @@ def test_a_job_that_takes_too_long_is_ended(local: Kind, settings: Any) -> None:
     job = run(local, spec)
 
     assert job.phase == Phase.FAILED
-    assert "longer than 1 second" in job.message
+    assert "longer than 3 s" in job.message
     assert "waiting" in job.log_tail
 
 

@@ -56,6 +56,7 @@ class LocalBackend(RuntimeBackend):
     """Sandboxes on this machine; see the package's docstring."""
 
     label = "local"
+    on_this_machine = True
 
     @property
     def _folders(self) -> InstanceFolders:

@@ -100,3 +100,15 @@ def remove(instance: str, name: str) -> bool:
         with suppress(OSError):
             family.rmdir()
     return gone
+
+
+def names(instance: str) -> set[str]:
+    """Return the names of the environments that have groups."""
+    families = [hierarchy / _family(instance) for hierarchy in set(_hierarchies().values())]
+    return {
+        entry.name
+        for family in families
+        if family.is_dir()
+        for entry in family.iterdir()
+        if entry.is_dir()
+    }

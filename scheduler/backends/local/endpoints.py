@@ -85,7 +85,11 @@ class Endpoint:
             launched = launching.launch(
                 sandbox.endpoint_arguments(box, host),
                 sandbox.server_command(host, "sshd"),
-                {"PATH": sandbox.search_path(host), "LANG": "C.UTF-8"},
+                {
+                    "PATH": sandbox.search_path(host),
+                    "LANG": "C.UTF-8",
+                    **sandbox.library_path(host),
+                },
                 groups=self._groups,
                 member=self.plan["name"],
                 gated=False,

@@ -144,6 +144,10 @@ class InstanceFolders:
 
     def present(self) -> Iterator[EnvironmentFolder]:
         """List every environment's folder, and finish removals that a killed worker began."""
+        for name in cgroups.names(self.instance):
+            # Somebody removed the folder by hand; it always exists before the groups do.
+            if not (self.environments / name).exists():
+                cgroups.remove(self.instance, name)
         if not self.environments.is_dir():
             return
         for path in sorted(self.environments.iterdir()):

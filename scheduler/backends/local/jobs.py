@@ -12,7 +12,7 @@ from scheduler.backends.local.extraction import UnsafeBundle, extract
 from scheduler.backends.local.identity import etc_files
 from scheduler.backends.local.loop import Loop
 from scheduler.backends.local.output import Tail
-from scheduler.backends.local.plan import ConfigurationPlan, InterfacePlan, Plan
+from scheduler.backends.local.plan import ConfigurationPlan, HostPlan, InterfacePlan, Plan
 from scheduler.backends.local.state import JobState, job_key
 
 USER = "configurator"
@@ -108,7 +108,7 @@ class Jobs:
                 f"--nproc={limits.PROCESSES}",
                 f"--data={limits.MEMORY_BYTES}",
                 f"--nofile={limits.OPEN_FILES}",
-                *job_command(configuration, request, self._plan["host"]["python"]),
+                *job_command(configuration, request),
             ],
             job_environment(request.endpoint, configuration, self._plan),
             groups=self._groups,
@@ -152,7 +152,7 @@ class Jobs:
                 ),
             )
             programs.mkdir()
-            for name, text in program_files(self._plan["host"]["python"]).items():
+            for name, text in program_files(self._plan["host"]).items():
                 (programs / name).write_text(text)
                 (programs / name).chmod(0o755)
             self._disk = disk
@@ -173,7 +173,7 @@ class Jobs:
         """Record how a job ended and remove its folders."""
         shutil.rmtree(own, ignore_errors=True)
         if late:
-            message = f"the configuration took longer than {request.timeout_seconds:g} seconds"
+            message = f"the configuration took longer than {request.timeout_seconds:g} s"
             self._finish(request, "failed", message)
         elif code != 0:
             self._finish(request, "failed", f"the configuration ended with code {code}")
@@ -216,11 +216,11 @@ class _Job:
         self._jobs.ended(self._request, self._own, code, late=self._late)
 
 
-def job_command(configuration: ConfigurationPlan, request: JobRequest, python: str) -> list[str]:
+def job_command(configuration: ConfigurationPlan, request: JobRequest) -> list[str]:
     """Return what configures an endpoint for a stage, as authors know it."""
     file = f"/antidote/{configuration['files'][str(request.stage)]}"
     if configuration["kind"] == "python":
-        return [python, file]
+        return ["python", file]
     return ["ansible-playbook", "-vvvv", "-i", f"{request.endpoint},", file]
 
 
@@ -251,13 +251,18 @@ def job_environment(endpoint: str, configuration: ConfigurationPlan, plan: Plan)
     }
 
 
-def program_files(python: str) -> dict[str, str]:
+def program_files(host: HostPlan) -> dict[str, str]:
     """Return the programs that come first on the configurator's path."""
+    variables = "".join(
+        f"export {name}={value}\n" for name, value in sandbox.library_path(host).items()
+    )
+    python = f'#!/bin/sh\n{variables}exec {host["python"]} "$@"\n'
+    playbook = f"{sandbox.PROGRAMS_INSIDE}/ansible-playbook.py"
     return {
-        "python": f'#!/bin/sh\nexec {python} "$@"\n',
-        "python3": f'#!/bin/sh\nexec {python} "$@"\n',
-        "ansible-playbook": f"#!{python}\n"
-        "import sys\n"
+        "python": python,
+        "python3": python,
+        "ansible-playbook": f'#!/bin/sh\nexec {sandbox.PROGRAMS_INSIDE}/python {playbook} "$@"\n',
+        "ansible-playbook.py": "import sys\n"
         "from ansible.cli.playbook import main\n"
         "sys.exit(main())\n",
     }

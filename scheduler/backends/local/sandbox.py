@@ -134,3 +134,11 @@ def search_path(host: HostPlan) -> str:
     """Return where programs are found inside an endpoint."""
     own = f":{PYTHON_INSIDE}/bin" if host["python_prefix"] else ""
     return f"/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/usr/games{own}"
+
+
+def library_path(host: HostPlan) -> dict[str, str]:
+    """Return the variables with which an interpreter outside ``/usr`` finds its own library.
+
+    It may have been built to look where it lies on the machine, which is not seen inside.
+    """
+    return {"LD_LIBRARY_PATH": f"{PYTHON_INSIDE}/lib"} if host["python_prefix"] else {}

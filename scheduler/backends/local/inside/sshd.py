@@ -105,8 +105,10 @@ async def _keep_web_server(
 ) -> None:
     ports = [str(port) for port in configuration["web_ports"]]
     command = [*configuration["web_command"], configuration["home"], *ports]
+    # It runs on this server's interpreter, which may need a path to its own library.
+    variables = {**os.environ, **environment}
     while True:
-        pid = children.spawn(command, environment, configuration["home"], (0, 2, 2))
+        pid = children.spawn(command, variables, configuration["home"], (0, 2, 2))
         await children.wait(pid)
         await asyncio.sleep(_RESTART_SECONDS)
 
