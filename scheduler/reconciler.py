@@ -20,7 +20,7 @@ from scheduler.backends.base import (
     BackendUnavailable,
     EnvironmentObservation,
     EnvironmentRef,
-    EnvironmentSpec,
+    LessonSpec,
     ReasonCode,
     RuntimeBackend,
 )
@@ -39,6 +39,7 @@ from scheduler.decisions import (
 from scheduler.environments import environment_ref, environment_spec
 from scheduler.failpoints import Failpoint, failpoint
 from scheduler.messages import enqueue_reconcile
+from scheduler.specs import lesson_spec
 from scheduler.timers import look_soon
 
 logger = logging.getLogger(__name__)
@@ -146,10 +147,10 @@ class _Run:
         if trouble is not None and needs_observation(row):
             self._close(row, when_unavailable(row, str(trouble), self.now, self.policy), ABSENT)
             return
-        spec = environment_spec(row)
+        lesson = lesson_spec(row.spec)
         try:
-            decision = decide(row, spec.lesson, seen, self.now, self.policy)
-            self._act(row, spec, decision)
+            decision = decide(row, lesson, seen, self.now, self.policy)
+            self._act(row, decision)
         except BackendUnavailable as exc:
             logger.warning("backend unavailable: %s", exc, extra=_log_fields(row))
             decision = when_unavailable(row, str(exc), self.now, self.policy)
@@ -157,9 +158,12 @@ class _Run:
             logger.warning("backend refused: %s", exc, extra=_log_fields(row))
             decision = when_rejected(row, ReasonCode(exc.reason_code), str(exc), self.now)
         self._close(row, decision, seen)
-        self._probe(row, spec, decision, seen)
+        self._probe(row, lesson, decision, seen)
 
-    def _act(self, row: LiveLesson, spec: EnvironmentSpec, decision: Decision) -> None:
+    def _act(self, row: LiveLesson, decision: Decision) -> None:
+        if decision.act is None:
+            return
+        spec = environment_spec(row)
         match decision.act:
             case Act.ENSURE:
                 failpoint(Failpoint.BEFORE_ENSURE)
@@ -200,12 +204,12 @@ class _Run:
     def _probe(
         self,
         row: LiveLesson,
-        spec: EnvironmentSpec,
+        lesson: LessonSpec,
         decision: Decision,
         seen: EnvironmentObservation,
     ) -> None:
         targets = []
-        for endpoint in spec.lesson.endpoints:
+        for endpoint in lesson.endpoints if decision.probes else ():
             found = seen.endpoints.get(endpoint.name)
             if endpoint.name in decision.probes and found and found.answering is None:
                 ports = tuple(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, F, Q, Value, When
+from django.db.models import Case, DateTimeField, F, Q, Value, When, prefetch_related_objects
 from django.db.models.functions import Now
 
 from livelessons.errors import LeaseLost, StaleTransition
@@ -23,6 +23,22 @@ _OBSERVED = (
     "attempt",
     "reachable",
 )
+# Taken and read in one statement. In the order of their ids, so that two runs over the same rows
+# never wait for each other in a ring.
+_TAKE = """
+    UPDATE livelessons_livelesson
+    SET lease_token = %(token)s,
+        lease_until = statement_timestamp() + %(ttl)s,
+        lease_generation = generation
+    WHERE id IN (
+        SELECT id FROM livelessons_livelesson
+        WHERE id = ANY(%(ids)s)
+          AND (lease_until IS NULL OR lease_until < statement_timestamp())
+        ORDER BY id
+        FOR UPDATE
+    )
+    RETURNING *
+"""
 _UNLOCKING = frozenset({State.READY, State.FAILED, State.DELETED})
 
 
@@ -32,14 +48,10 @@ def leases_take(*, live_lesson_ids: Sequence[UUID], ttl: timedelta) -> list[Live
     The token is new for every run, not the Celery task's id: a message that Redis delivers
     twice has one id and two runs. The generation is remembered with the lease.
     """
-    token = uuid4()
-    free = Q(lease_until=None) | Q(lease_until__lt=Now())
-    taken = LiveLesson.objects.filter(free, pk__in=live_lesson_ids).update(
-        lease_token=token, lease_until=Now() + ttl, lease_generation=F("generation")
-    )
-    if not taken:
-        return []
-    return list(LiveLesson.objects.filter(lease_token=token).prefetch_related("endpoints"))
+    values = {"token": uuid4(), "ttl": ttl, "ids": list(live_lesson_ids)}
+    rows = list(LiveLesson.objects.raw(_TAKE, values))
+    prefetch_related_objects(rows, "endpoints")
+    return rows
 
 
 def _held(live_lesson: LiveLesson) -> Q:
@@ -103,7 +115,10 @@ def live_lesson_move(
                 raise StaleTransition(live_lesson_id=live_lesson.pk, to=to)
             raise LeaseLost(live_lesson_id=live_lesson.pk)
         if endpoints:
-            LiveEndpoint.objects.bulk_update(endpoints, _OBSERVED)
+            # All in one statement, which for updates alone would be a large one to put together.
+            LiveEndpoint.objects.bulk_create(
+                endpoints, update_conflicts=True, unique_fields=["id"], update_fields=_OBSERVED
+            )
         for name, value in changes.items():
             setattr(live_lesson, name, value)
         if to is not None:
