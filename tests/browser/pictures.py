@@ -7,12 +7,12 @@ Syringe of its own beside the servers that ``SYRINGE_DATABASE_URL`` and ``SYRING
 import argparse
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.stack import LOCAL, Stack
 
 LESSON = "/learn/two-machines"
-SIZE = {"width": 1280, "height": 760}
+SIZE: ViewportSize = {"width": 1280, "height": 760}
 TYPED = ("getent hosts server", "python3 fetch.py http://server:9000/")
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
@@ -116,6 +116,31 @@ async def test_redis_away_makes_it_slower_and_nothing_else(
     async with opened(browser, live_lesson) as stream:
         await stream.livelesson()
         await LiveLesson.objects.filter(pk=live_lesson.pk).aupdate(version=7, state=State.READY)
+        assert (await stream.livelesson())["state"] == "READY"
+
+
+def _end_connections_but(kept: set[int]) -> None:
+    """Do to others what a restart of PostgreSQL does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND NOT pid = ANY(%s)",
+            [list(kept)],
+        )
+
+
+async def test_a_restart_of_the_database_is_survived(
+    browser: httpx.AsyncClient, make_live_lesson: Callable[..., LiveLesson]
+):
+    mine = connections["default"].connection
+    live_lesson = await sync_to_async(make_live_lesson)(state=State.BOOTING)
+    async with opened(browser, live_lesson) as stream:
+        await stream.livelesson()
+        kept = {mine.info.backend_pid} if mine is not None else set()
+        await sync_to_async(_end_connections_but)(kept)
+        await change(live_lesson, state=State.READY)
+        assert (await stream.livelesson())["state"] == "READY"
+    async with opened(browser, live_lesson) as stream:
         assert (await stream.livelesson())["state"] == "READY"
 
 
