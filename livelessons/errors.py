@@ -20,6 +20,11 @@ class LiveLessonBusy(Conflict):
     template = "The livelesson is busy: {action} is running."
 
 
+class LiveLessonEnded(Conflict):
+    code = "livelesson_ended"
+    template = "The livelesson has ended. Start the lesson again."
+
+
 class TooManyLiveLessons(TooMany):
     code = "too_many_livelessons"
     template = "This session already has {limit} livelessons, which is the limit."

@@ -10,7 +10,7 @@ from django.utils import timezone
 from lessons.models import Lesson
 from lessons.selectors import current_lesson
 from livelessons import services as records
-from livelessons.errors import InvalidStage, LessonNotStartable, LiveLessonBusy
+from livelessons.errors import InvalidStage, LessonNotStartable, LiveLessonBusy, LiveLessonEnded
 from livelessons.models import LiveLesson, LiveSession
 from livelessons.selectors import wanted_live_lesson
 from livelessons.services.locks import RETRY_AFTER_SECONDS
@@ -70,8 +70,9 @@ def _create(
 def stage_change(*, live_lesson: LiveLesson, stage: int, holder: str = "learner") -> None:
     """Move a READY livelesson to another stage; the same stage again is no wish.
 
-    Raises InvalidStage, and LiveLessonBusy while it is not READY.
+    Raises InvalidStage, LiveLessonBusy while it is not READY, LiveLessonEnded after its end.
     """
+    _require_running(live_lesson)
     if not 0 <= stage < len(live_lesson.spec["stages"]):
         raise InvalidStage(slug=live_lesson.slug, stage=stage)
     if stage == live_lesson.desired_stage:
@@ -84,10 +85,9 @@ def stage_change(*, live_lesson: LiveLesson, stage: int, holder: str = "learner"
 def live_lesson_restart(*, live_lesson: LiveLesson, holder: str = "learner") -> None:
     """Replace the environment by a fresh one at the same stage.
 
-    Raises LiveLessonBusy while another action runs or after the livelesson ended.
+    Raises LiveLessonBusy while another action runs, LiveLessonEnded after its end.
     """
-    if live_lesson.state not in LIVE:
-        raise _busy(live_lesson)
+    _require_running(live_lesson)
     _wish(live_lesson, Action.RESTART, holder, desired_restarts=F("desired_restarts") + 1)
 
 
@@ -151,6 +151,11 @@ def _look_after_commit(live_lesson: LiveLesson) -> None:
 def _look(live_lesson: LiveLesson) -> None:
     failpoint(Failpoint.WISH_COMMITTED)
     enqueue_reconcile([live_lesson.pk])
+
+
+def _require_running(live_lesson: LiveLesson) -> None:
+    if live_lesson.state not in LIVE or live_lesson.desired == Desired.GONE:
+        raise LiveLessonEnded
 
 
 def _busy(live_lesson: LiveLesson) -> LiveLessonBusy:

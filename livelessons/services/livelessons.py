@@ -120,13 +120,11 @@ def live_lesson_extend(*, live_lesson: LiveLesson) -> LiveLesson:
 
 
 def live_lesson_touch(*, live_lesson_id: UUID) -> None:
-    """Note that the livelesson and its session are in use; writes at most every 30 seconds."""
+    """Note that the livelesson is in use; writes at most every 30 seconds.
+
+    Its session needs no note of its own: it is spared while it has a livelesson.
+    """
     now = timezone.now()
-    stale = now - _TOUCH_INTERVAL
-    touched = LiveLesson.objects.filter(pk=live_lesson_id, last_active_at__lt=stale).update(
+    LiveLesson.objects.filter(pk=live_lesson_id, last_active_at__lt=now - _TOUCH_INTERVAL).update(
         last_active_at=now
     )
-    if touched:
-        LiveSession.objects.filter(livelessons=live_lesson_id, last_seen_at__lt=stale).update(
-            last_seen_at=now
-        )
