@@ -1,11 +1,16 @@
 """Settings of the tests: the servers that `make test` started, everything else by default."""
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 
 _SERVERS = ("SYRINGE_DATABASE_URL", "SYRINGE_REDIS_URL")
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+_run_folder = tempfile.mkdtemp(prefix="syringe-test-")
+# pytest-xdist's first process reads the settings, too, and runs no test that would clean up.
+atexit.register(shutil.rmtree, _run_folder, ignore_errors=True)
 
 if missing := [name for name in _SERVERS if name not in os.environ]:
     sys.exit(f"{' and '.join(missing)} not set: run the tests with `make test`.")
@@ -17,7 +22,7 @@ os.environ.update(
     SYRINGE_SECRET_KEY="a key that only tests use, 32 bytes or more",
     # Two test runs may share one Redis.
     SYRINGE_INSTANCE=f"test-{_worker}-{os.getpid()}",
-    SYRINGE_RUN_FOLDER=tempfile.mkdtemp(prefix="syringe-test-"),
+    SYRINGE_RUN_FOLDER=_run_folder,
     SYRINGE_BACKEND="scheduler.backends.fake.FakeBackend",
     SYRINGE_ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
 )

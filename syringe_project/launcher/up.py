@@ -1,6 +1,8 @@
 """``make up``: everything on one machine, until Ctrl-C."""
 
+import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -230,3 +232,8 @@ class Installation:
                 f"Lessons' environments may be left on this machine; the end of {log}:\n"
                 f"{log_tail(log, 5)}"
             )
+            return
+        shutil.rmtree(instance_folder(self._settings), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            # Not empty: another instance has its folder there, too.
+            run_folder(self._settings).rmdir()

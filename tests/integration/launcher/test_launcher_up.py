@@ -1,5 +1,6 @@
 """``make up`` as a whole: one subprocess, everything that it starts, and its end."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -18,6 +20,7 @@ from syringe_project.launcher.ports import free_port
 from tests.stack import wait_until
 
 ROOT = Path(__file__).parents[3]
+LOCAL = "scheduler.backends.local.LocalBackend"
 FAKE = "scheduler.backends.fake.FakeBackend"
 NOWHERE = "tests.integration.launcher.backends.NowhereBackend"
 REFUSAL_SECONDS = 60
@@ -108,6 +111,20 @@ def pid_of(launcher, *words):
     return None
 
 
+def users_of(folder, name):
+    """Return the processes that have a file open below the folder with the name in its path."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        # Processes and files may be gone before we look.
+        with contextlib.suppress(OSError):
+            for link in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    path = link.readlink()
+                    if path.is_relative_to(folder) and name in str(path):
+                        found.add(int(process.name))
+    return found
+
+
 def log_in(address, password):
     """Say whether the operator gets into the admin with this password."""
     with httpx.Client(base_url=address, follow_redirects=True, timeout=10) as client:
@@ -175,44 +192,92 @@ def check_that_killed_processes_come_back(launcher, address):
     wait_until(answers, seconds=30, what="an answer after everything was killed")
 
 
-def test_a_whole_life(up, data, tmp_path):
-    port = free_port()
-    address = f"http://localhost:{port}"
-    launcher, output = up(port=port)
-    text = wait_for_greeting(launcher, output)
+def start_lesson(address):
+    """Start a lesson and return its path and the headers that show whose it is."""
+    with httpx.Client(base_url=address, timeout=30) as client:
+        listed = client.get("/api/v1/lessons").json()["lessons"]
+        assert len(listed) >= 3
+        secret = client.post("/api/v1/sessions").json()["secret"]
+        headers = {"Authorization": f"Bearer {secret}"}
+        wanted = {"lesson": listed[0]["slug"]}
+        live = client.post("/api/v1/livelessons", json=wanted, headers=headers).json()
+    return f"{address}/api/v1/livelessons/{live['id']}", headers
 
-    assert address in text
-    password = re.search(r"login +operator / (\S+)", text)[1]
-    assert log_in(address, password)
-    assert len(httpx.get(f"{address}/api/v1/lessons", timeout=10).json()["lessons"]) >= 3
+
+def wait_until_ready(lesson, headers):
+    wait_until(
+        lambda: httpx.get(lesson, headers=headers, timeout=10).json()["state"] == "READY",
+        seconds=60,
+        what="the lesson",
+    )
+
+
+def check_settings(data, text):
+    """Settings are complete for other terminals, closed to others, and never in a log."""
     assert stat.S_IMODE((data / "environment").stat().st_mode) == 0o600
     manage = managed(
         data, "shell", "-c", "from lessons.models import Lesson; print(Lesson.objects.count())"
     )
     assert int(manage.stdout.split()[-1]) >= 3, manage.stderr
     settings = DataFolder(data).settings()
-    run_folder = Path(settings["SYRINGE_RUN_FOLDER"])
-    assert stat.S_IMODE(run_folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(settings["SYRINGE_RUN_FOLDER"]).stat().st_mode) == 0o700
     for name in ("SYRINGE_SECRET_KEY", "SYRINGE_DATABASE_URL", "SYRINGE_REDIS_URL"):
         secret = urlsplit(settings[name]).password or settings[name]
         assert secret not in text
         assert not any(secret in log.read_text() for log in (data / "logs").iterdir())
 
+
+def clean_up_after_kill(data):
+    """End what outlives a killed launcher by design: lessons, which the next start finds."""
+    done = subprocess.run(
+        [sys.executable, "-P", str(ROOT / "syringe_project" / "launcher" / "teardown.py")],
+        env={**users_environment(), "SYRINGE_ENV_FILE": str(data / "environment")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(DataFolder(data).settings()["SYRINGE_RUN_FOLDER"])
+
+
+@pytest.mark.local_backend
+@pytest.mark.timeout(300)
+def test_a_whole_life(up, data, tmp_path):
+    port = free_port()
+    address = f"http://localhost:{port}"
+    launcher, output = up(port=port, SYRINGE_BACKEND=LOCAL)
+    text = wait_for_greeting(launcher, output)
+    password = re.search(r"login +operator / (\S+)", text)[1]
+    settings = DataFolder(data).settings()
+    run_folder = Path(settings["SYRINGE_RUN_FOLDER"])
+
+    assert address in text
+    assert log_in(address, password)
+    check_settings(data, text)
+    lesson, headers = start_lesson(address)
     check_that_others_are_refused(up, port, data, tmp_path)
+    wait_until_ready(lesson, headers)
+    name = UUID(lesson.rpartition("/")[2]).hex
+    sandbox = users_of(run_folder, name)
+    assert sandbox
     check_that_killed_processes_come_back(launcher, address)
     assert "beat ended (killed by SIGKILL)" in output.read_text()
 
     processes = descendants(launcher.pid)
     assert len(processes) >= 7
     launcher.terminate()
-    assert launcher.wait(40) == 0, output.read_text()
-    assert [pid for pid in processes if alive(pid)] == []
+    assert launcher.wait(60) == 0, output.read_text()
+    assert [pid for pid in (*processes, *sandbox) if alive(pid)] == []
+    assert not run_folder.exists()
     assert f"Stopped; the data stays in {data}" in output.read_text()
 
-    again, output = up(port=port)
+    again, output = up(port=port, SYRINGE_BACKEND=LOCAL)
     text = wait_for_greeting(again, output)
     assert f"login       operator / {password}" in text
     assert DataFolder(data).settings() == settings
+    wait_until(lambda: users_of(run_folder, name), seconds=60, what="a new sandbox")
+    wait_until_ready(lesson, headers)
     processes = descendants(again.pid)
     again.kill()
     again.wait(10)
@@ -221,7 +286,7 @@ def test_a_whole_life(up, data, tmp_path):
         seconds=20,
         what="the end of what a killed launcher had started",
     )
-    shutil.rmtree(run_folder)
+    clean_up_after_kill(data)
 
 
 def test_a_backend_that_cannot_work_here_stops_the_start_with_its_sentence(up, data):
@@ -250,9 +315,7 @@ def test_settings_that_cannot_be_are_named_without_their_values(up, data):
 def test_a_missing_system_package_is_named_before_anything_starts(up, data, tmp_path):
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    launcher, output = up(
-        port=free_port(), SYRINGE_BACKEND="scheduler.backends.local.LocalBackend", PATH=str(nothing)
-    )
+    launcher, output = up(port=free_port(), SYRINGE_BACKEND=LOCAL, PATH=str(nothing))
 
     assert "Missing on this machine: bubblewrap" in refusal(launcher, output)
     assert not data.exists()
