@@ -50,9 +50,6 @@ def main(words: Sequence[str]) -> int:
     if missing:
         console.print(f"{' and '.join(missing)} not set: run this with `make bench`.")
         return 2
-    # What was started is stopped on the way out.
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
     chosen = [part for part in PARTS if not arguments.only or part.name in arguments.only]
     results = run_parts(chosen, QUICK if arguments.quick else FULL, console)
     results_write(results, arguments.output)
@@ -62,4 +59,7 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # What was started is stopped on the way out.
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGHUP, _stop)
     sys.exit(main(sys.argv[1:]))

@@ -17,7 +17,7 @@ from tests.stack import FAKE, Stack
 
 _CLIENTS = 4
 _LESSONS = 25
-_READY_SECONDS = 180
+READY_SECONDS = 180
 _WORKERS = ("worker-1", "worker-2")
 _MEGABYTE = 1024 * 1024
 
@@ -43,7 +43,7 @@ def measure(bench: Bench) -> Sequence[Result]:
     return [
         Result(f"{crowd.number} starts: POSTs a second", _rate(crowd), "1/s"),
         Result(f"{crowd.number} booting at once: READY", ready, "", crowd.number, at_least=True),
-        Result("all READY after the last POST", seconds, "s", _READY_SECONDS),
+        Result("all READY after the last POST", seconds, "s", READY_SECONDS),
         Result("largest growth of a worker's memory", _growth(waiting), "%", 15),
         Result("largest worker", max(max(s.memory) for s in crowd.samples) / _MEGABYTE, "MB"),
         Result("longest queue", max(s.queue for s in crowd.samples), "messages", crowd.number),
@@ -74,7 +74,7 @@ def boot_crowd(*, number: int, boot_seconds: float, say: Callable[[str], None]) 
             _post_all(stack, number)
             posted = time.monotonic()
             say(f"all posted after {posted - began:.0f} s, each boots for {boot_seconds:g} s")
-            ended = _wait_for_all(sampler, number, posted + _READY_SECONDS + 20, say)
+            ended = _wait_for_all(sampler, number, posted + READY_SECONDS + 20, say)
         return Crowd(number, began, posted, ended, sampler.samples)
 
 

@@ -27,14 +27,22 @@ def measure(bench: Bench) -> Sequence[Result]:
         few, few_known = exits.enter_context(filled_web(scale.few, known=_KNOWN))
         many, many_known = exits.enter_context(filled_web(scale.many, known=_KNOWN))
         learners = [exits.enter_context(Learner(stack)) for stack in (few, many)]
-        for kind in KINDS:
+        both = {kind: [asks(kind, known) for known in (few_known, many_known)] for kind in KINDS}
+        bench.say("counting queries")
+        few_counts, many_counts = (
+            inside(
+                stack,
+                "queries",
+                "count_queries",
+                requests=[wanted[place][0].as_json() for wanted in both.values()],
+            )
+            for place, stack in enumerate((few, many))
+        )
+        for (kind, wanted), counts in zip(
+            both.items(), zip(few_counts, many_counts, strict=True), strict=True
+        ):
             bench.say(kind.name)
-            both = [asks(kind, known) for known in (few_known, many_known)]
-            counts = [
-                inside(stack, "queries", "count_queries", requests=[both[i][0].as_json()])[0]
-                for i, stack in enumerate((few, many))
-            ]
-            times = _by_turns(learners, both, scale.requests)
+            times = _by_turns(learners, wanted, scale.requests)
             results += _compare(kind, counts, times, scale.few, scale.many)
     return results
 

@@ -1,0 +1,18 @@
+"""Many livelessons booting at once: every one of them arrives and no message is left."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.load.bench.crowd import boot_crowd
+
+pytestmark = pytest.mark.load
+
+
+@pytest.mark.timeout(300)
+def test_a_crowd_becomes_ready_and_its_queue_drains():
+    crowd = boot_crowd(number=100, boot_seconds=2, say=print)
+
+    last = crowd.samples[-1]
+    assert last.states == {"READY": 100}
+    assert last.queue == 0
