@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -12,7 +13,8 @@ from syringe_project.launcher import checks
 from syringe_project.launcher.console import Console, Refusal
 from syringe_project.launcher.data_folder import DataFolder
 from syringe_project.launcher.python_environment import PythonEnvironment
-from syringe_project.launcher.settings import child_environment, given_settings
+from syringe_project.launcher.services import front_door_answers
+from syringe_project.launcher.settings import child_environment, front_port, given_settings
 from syringe_project.launcher.supervisor import StopAsked
 from syringe_project.launcher.system_packages import (
     BROWSER_TESTS,
@@ -24,6 +26,7 @@ from syringe_project.launcher.testing import pytest_command, run_beside_servers
 from syringe_project.launcher.up import Installation, UpOptions
 
 PROJECT = Path(__file__).resolve().parents[2]
+_ANSWER_SECONDS = 60
 _DEMO = ("-m", "syringe_project.launcher.demo")
 
 
@@ -60,7 +63,8 @@ def _demo(console: Console, environment: PythonEnvironment, arguments: argparse.
     command = [str(environment.python), *_DEMO]
     data = DataFolder(arguments.data)
     if data.is_locked():
-        console.say(f"Using the Syringe that runs at {data.address()}.")
+        with console.step(f"Found the Syringe that runs at {data.address()}"):
+            _wait_for_answer(data)
         variables = child_environment(environment, data.settings())
         sys.stdout.flush()
         os.chdir(PROJECT)
@@ -72,6 +76,18 @@ def _demo(console: Console, environment: PythonEnvironment, arguments: argparse.
         then=command,
     )
     return Installation(console, environment, options).run()
+
+
+def _wait_for_answer(data: DataFolder) -> None:
+    """Give an installation that is still starting time to answer."""
+    give_up_at = time.monotonic() + _ANSWER_SECONDS
+    while not front_door_answers(front_port(data.settings())):
+        if time.monotonic() > give_up_at:
+            raise Refusal(
+                f"The Syringe of {data.path} does not answer at {data.address()}: look into "
+                f"{data.logs}, or stop it with Ctrl-C in its terminal."
+            )
+        time.sleep(0.2)
 
 
 def _test(console: Console, environment: PythonEnvironment, arguments: argparse.Namespace) -> int:
