@@ -8,7 +8,7 @@ import pytest
 
 from tests.stack import ROOT, Stack, free_port
 
-pytestmark = [pytest.mark.local_backend]
+pytestmark = [pytest.mark.local_backend, pytest.mark.xdist_group("stack")]
 
 
 def demo(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:

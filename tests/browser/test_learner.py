@@ -9,7 +9,12 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from tests.browser.conftest import WAIT_MS
 from tests.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.local_backend]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.local_backend,
+    # One worker runs them all, so that there is one stack.
+    pytest.mark.xdist_group("stack"),
+]
 expect.set_options(timeout=WAIT_MS)
 
 
