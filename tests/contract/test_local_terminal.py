@@ -92,8 +92,9 @@ async def test_20_megabytes_by_file_transfer(pair: Shell) -> None:
         async with client.open("/tmp/moved", "wb") as file:
             await file.write(content)
         async with client.open("/tmp/moved", "rb") as file:
-            assert await file.read() == content
+            moved: object = await file.read()
         await client.remove("/tmp/moved")
+    assert moved == content
 
 
 async def test_a_slow_client_loses_nothing(pair: Shell) -> None:

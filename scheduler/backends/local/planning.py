@@ -83,12 +83,12 @@ def environment_plan(
 ) -> Plan:
     """Decide everything about an environment; the same for the same description."""
     lesson = spec.lesson
+    links, interfaces = _links(lesson)
     subnets = [connection.subnet for connection in lesson.connections if connection.subnet]
     try:
         subnet = network.choose_subnet(subnets)
     except ValueError as error:
         raise BackendRejected(reason=str(error)) from error
-    links, interfaces = _links(lesson)
     addresses = {
         endpoint.name: str(subnet[_FIRST_HOST + index])
         for index, endpoint in enumerate(lesson.endpoints)
@@ -218,7 +218,7 @@ def _link_addresses(subnet: str) -> tuple[str, str]:
         parsed = ipaddress.ip_network(subnet, strict=False)
     except ValueError as error:
         raise BackendRejected(reason=f"subnet {subnet!r} is none: {error}") from error
-    hosts = parsed.hosts()
+    hosts = iter(parsed.hosts())
     first, second = next(hosts, None), next(hosts, None)
     if first is None or second is None:
         raise BackendRejected(reason=f"subnet {subnet!r} has no room for two endpoints")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import TypedDict
+from typing import TypedDict, cast
 
 
 class EndpointState(TypedDict):
@@ -63,6 +63,12 @@ class StateFile:
             src_dir_fd=self._folder_fd,
             dst_dir_fd=self._folder_fd,
         )
+
+    def reload(self) -> None:
+        """Take over what another process wrote last."""
+        fd = os.open(FILE_NAME, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._folder_fd)
+        with os.fdopen(fd) as file:
+            self.state = cast("State", json.load(file))
 
     def fail(self, reason: str, message: str) -> None:
         """Record that this environment has ended for a reason."""

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -24,7 +25,7 @@ from scheduler.backends.local import keeper, namespaces, rootfs
 from scheduler.backends.local.causes import StartFailure, step
 from scheduler.backends.local.cgroups import ControlGroups
 from scheduler.backends.local.plan import Plan
-from scheduler.backends.local.state import EndpointState, State, StateFile
+from scheduler.backends.local.state import FILE_NAME, EndpointState, State, StateFile
 
 CONTROL_SOCKET = "control.sock"
 
@@ -40,45 +41,57 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.umask(0o077)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
-    _raise_file_limit()
     folder = Path(plan["folder"])
     (folder / "process").write_text(f"{os.getpid()} {process_start(os.getpid())}")
     if (folder / "ending").exists():
         return
-    _prepare_folders(folder, plan["uid"])
+    _raise_file_limit()
+    inherited = _open_outside(plan, folder, bundle_fd)
+    try:
+        _isolate(plan, folder)
+        pid = _start_keeper(plan, inherited)
+    except StartFailure as failure:
+        inherited.state_file.fail("backend_unavailable", str(failure))
+        return
+    # From here only S1 holds them, so that connections are refused when it has gone.
+    inherited.control.close()
+    for ports in inherited.listeners.values():
+        for listener in ports.values():
+            listener.close()
+    _watch(pid, lock_fd, inherited.state_file)
+
+
+def _open_outside(plan: Plan, folder: Path, bundle_fd: int) -> keeper.Inherited:
+    """Open what cannot be opened from inside, and say for the first time what there is."""
+    uid = plan["uid"]
+    _prepare_folders(folder, uid)
     listeners = {
         endpoint["name"]: {port: _listener() for port in endpoint["ports"]}
         for endpoint in plan["endpoints"]
     }
-    state_fd = os.open(folder / "state", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    state_file = StateFile(state_fd, _first_state(listeners))
     groups = ControlGroups()
-    if plan["uid"] is not None:
-        groups.make(
-            plan["instance"],
-            plan["name"],
-            [*(endpoint["name"] for endpoint in plan["endpoints"]), keeper.JOBS_MEMBER],
-        )
-    state_file.state["control_groups"] = groups.controllers
+    if uid is not None:
+        members = [*(endpoint["name"] for endpoint in plan["endpoints"]), keeper.JOBS_MEMBER]
+        groups.make(plan["instance"], plan["name"], members)
+    state_fd = os.open(folder / "state", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    state_file = StateFile(state_fd, _first_state(listeners, groups.controllers))
     state_file.write()
-    control = _control_socket(folder)
-    if plan["uid"] is not None:
-        os.chown(folder / "state" / "state.json", plan["uid"], plan["uid"])
-    try:
-        _isolate(plan, folder)
-        with step("namespaces"):
-            pid = os.fork()
-    except StartFailure as failure:
-        state_file.fail("backend_unavailable", str(failure))
-        return
+    if uid is not None:
+        os.chown(folder / "state" / FILE_NAME, uid, uid)
+    return keeper.Inherited(_control_socket(folder), listeners, bundle_fd, groups, state_file)
+
+
+def _start_keeper(plan: Plan, inherited: keeper.Inherited) -> int:
+    """Fork S1 and return its pid."""
+    lifeline, lifeline_end = os.pipe2(os.O_CLOEXEC)
+    with step("namespaces"):
+        pid = os.fork()
     if pid == 0:
-        _run_keeper(plan, keeper.Inherited(control, listeners, bundle_fd, groups, state_file))
-    # From here only S1 holds them, so that connections are refused when it has gone.
-    control.close()
-    for ports in listeners.values():
-        for listener in ports.values():
-            listener.close()
-    _watch(pid, lock_fd, state_file)
+        os.close(lifeline_end)
+        _run_keeper(plan, lifeline, inherited)
+    # The other end stays open as long as this process lives.
+    os.close(lifeline)
+    return pid
 
 
 def process_start(pid: int) -> str:
@@ -114,7 +127,9 @@ def _control_socket(folder: Path) -> socket.socket:
     return control
 
 
-def _first_state(listeners: dict[str, dict[int, socket.socket]]) -> State:
+def _first_state(
+    listeners: dict[str, dict[int, socket.socket]], control_groups: list[str]
+) -> State:
     endpoints = {
         name: EndpointState(
             phase="starting",
@@ -131,7 +146,7 @@ def _first_state(listeners: dict[str, dict[int, socket.socket]]) -> State:
         message="",
         endpoints=endpoints,
         jobs={},
-        control_groups=[],
+        control_groups=control_groups,
     )
 
 
@@ -162,11 +177,14 @@ def _isolate(plan: Plan, folder: Path) -> None:
             rootfs.build(folder / "root", folder / "state", plan["host"])
 
 
-def _run_keeper(plan: Plan, inherited: keeper.Inherited) -> NoReturn:
+def _run_keeper(plan: Plan, lifeline: int, inherited: keeper.Inherited) -> NoReturn:
     """Be S1, and never return into S0's code."""
     status = 1
     try:
         namespaces.die_with_parent(signal.SIGKILL)
+        if select.select([lifeline], [], [], 0)[0]:
+            # S0 ended before the kernel was told to pass its death on.
+            os._exit(status)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGCHLD})
         # The first process of a namespace ignores signals it has no handler for.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -193,5 +211,6 @@ def _watch(pid: int, lock_fd: int, state_file: StateFile) -> None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             if os.waitstatus_to_exitcode(status) < 0:
+                state_file.reload()
                 state_file.fail("crashed", "the supervisor of the lesson's sandboxes was killed")
             return
