@@ -219,6 +219,24 @@ def test_a_claimed_folder_is_alive_and_its_remains_can_be_removed_later(tmp_path
     assert folder.remove_remains()
 
 
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("trick", ["writable", "link"])
+def test_a_folder_that_others_could_replace_is_refused(
+    tmp_path: Path, level: int, trick: str
+) -> None:
+    folder = InstanceFolders(tmp_path / "run" / "instance", "test").environment("0" * 32 + "-1")
+    weak = folder.path.parent.parents[level] if level else folder.path.parent
+    weak.mkdir(parents=True)
+    if trick == "writable":
+        weak.chmod(0o777)
+    else:
+        weak.rename(tmp_path / "elsewhere")
+        weak.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(PermissionError, match="not this user's own"):
+        folder.claim()
+
+
 def test_a_removal_that_was_interrupted_is_finished(tmp_path: Path) -> None:
     folders = InstanceFolders(tmp_path, "test")
     (folders.environments / ".removing-abc").mkdir(parents=True)

@@ -98,9 +98,12 @@ def test_bytes_pass_both_ways_and_each_half_ends_alone(
 ) -> None:
     content = os.urandom(3_000_000)
     with connect(relayed(Target(echo))) as connection:
-        sender = threading.Thread(
-            target=lambda: (connection.sendall(content), connection.shutdown(socket.SHUT_WR))
-        )
+
+        def send() -> None:
+            connection.sendall(content)
+            connection.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
         sender.start()
         assert receive_all(connection) == content
         sender.join()

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,10 +51,20 @@ class EnvironmentFolder:
         """Exist once somebody asked for the environment's end."""
         return self.path / "ending"
 
+    def require_private(self) -> None:
+        """Raise PermissionError when somebody else could replace what lies here."""
+        for folder in (self.path.parent, *self.path.parent.parents[:2]):
+            found = folder.lstat()
+            others = stat.S_IWGRP | stat.S_IWOTH
+            shared = found.st_mode & others and not found.st_mode & stat.S_ISVTX
+            if found.st_uid not in (os.geteuid(), 0) or shared or stat.S_ISLNK(found.st_mode):
+                raise PermissionError(f"{folder} is not this user's own folder")
+
     def claim(self) -> int | None:
         """Make the folder and take its lock, or return None because a supervisor holds it."""
         while True:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.require_private()
             try:
                 fd = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:

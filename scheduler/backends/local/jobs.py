@@ -117,9 +117,12 @@ class Jobs:
         )
         job = _Job(self, request, launched, own)
         job.watch(self._loop)
-        self._connect(launched, number)
-        os.write(launched.stdin, b"+")
-        os.close(launched.stdin)
+        try:
+            self._connect(launched, number)
+            os.write(launched.stdin, b"+")
+        finally:
+            # Without the byte it gives up.
+            os.close(launched.stdin)
         self._states[job_key(request.endpoint, request.run)]["phase"] = "running"
         self._changed()
 
@@ -165,6 +168,8 @@ class Jobs:
 
     def _finish(self, request: JobRequest, phase: str, message: str) -> None:
         state = self._states[job_key(request.endpoint, request.run)]
+        if state["phase"] in ("succeeded", "failed"):
+            return
         state["phase"] = phase
         state["message"] = message
         self._changed()
