@@ -17,7 +17,7 @@ from gateway.racing import race
 from gateway.watching import Watcher
 from livelessons.errors import SessionNotFound
 from livelessons.models import LiveLesson
-from livelessons.selectors import live_lesson_of_session
+from livelessons.selectors import live_lesson_held
 from livelessons.snapshots import snapshot
 from livelessons.states import State
 from syringe_project.api import retry_after_of, status_of
@@ -99,7 +99,7 @@ class Events:
         if not credentials.secret:
             raise SessionNotFound
         return await self._database.run(
-            live_lesson_of_session, secret=credentials.secret, live_lesson_id=live_lesson_id
+            live_lesson_held, secret=credentials.secret, live_lesson_id=live_lesson_id
         )
 
     async def _stream(self, send: Send, live_lesson_id: UUID, known: str) -> None:

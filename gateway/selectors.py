@@ -1,15 +1,14 @@
 """What the gateway reads from the database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.utils import timezone
 
-from livelessons.lookups import live_lesson_by_id
 from livelessons.models import LiveLesson
 from livelessons.presentation_tokens import presentation_grant
-from livelessons.selectors import live_endpoints, live_lesson_of_session, live_lessons
+from livelessons.selectors import live_endpoints, live_lesson_by_id, live_lesson_held
 from livelessons.states import Desired, State
 from scheduler.backends.base import Login
 from scheduler.backends.registry import current_backend
@@ -100,7 +99,7 @@ def terminal_target(
     *, secret: str, live_lesson_id: UUID, endpoint: str, presentation: str
 ) -> TerminalTarget:
     """Find the SSH server behind a presentation of the caller's own livelesson."""
-    live_lesson = live_lesson_of_session(secret=secret, live_lesson_id=live_lesson_id)
+    live_lesson = live_lesson_held(secret=secret, live_lesson_id=live_lesson_id)
     address = presentation_address(
         live_lesson, endpoint=endpoint, presentation=presentation, kind="ssh"
     )
@@ -122,9 +121,3 @@ def page_address(*, token: str) -> Address:
 def versions_of(ids: Iterable[UUID]) -> dict[UUID, int]:
     """Return the versions of the livelessons that exist, in one query."""
     return dict(LiveLesson.objects.filter(pk__in=list(ids)).values_list("pk", "version"))
-
-
-def live_lessons_by_id(ids: Iterable[UUID]) -> Mapping[UUID, LiveLesson]:
-    """Return livelessons with guide, running action and their endpoints read ahead."""
-    rows = live_lessons().filter(pk__in=list(ids)).prefetch_related("endpoints")
-    return {row.pk: row for row in rows}

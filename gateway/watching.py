@@ -15,8 +15,9 @@ import redis
 import redis.asyncio
 
 from gateway.database import Database
-from gateway.selectors import live_lessons_by_id, versions_of
+from gateway.selectors import versions_of
 from livelessons.models import LiveLesson
+from livelessons.selectors import live_lessons_by_id
 from syringe_project.api import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)

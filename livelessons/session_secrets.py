@@ -1,10 +1,18 @@
 """The secret that a session's holder shows: made once, stored as a digest only."""
 
 import hashlib
+import re
 import secrets
 
 SECRET_BYTES = 20
 """160 bits, as text of 27 URL-safe characters."""
+
+_SECRET = re.compile(r"[!-~]{1,200}")
+
+
+def is_secret(text: str) -> bool:
+    """Say whether a secret could look like this, so that it is worth a query."""
+    return _SECRET.fullmatch(text) is not None
 
 
 def new_secret() -> str:

@@ -7,9 +7,9 @@ from django.conf import settings
 
 from lessons.models import Presentation, Stage
 from lessons.specs import EndpointDict, PresentationDict
-from livelessons.lookups import guide_of, running_action_of
 from livelessons.models import LiveEndpoint, LiveLesson
 from livelessons.presentation_tokens import PREFIX, presentation_token
+from livelessons.selectors import guide_of, running_action_of
 
 _TERMINALS = "/terminals/"
 

@@ -18,8 +18,8 @@ from lessons.models import Stage
 from lessons.selectors import catalogue
 from livelessons.api.authentication import COOKIE
 from livelessons.errors import LiveLessonNotFound
-from livelessons.lookups import guide_of, is_secret
-from livelessons.selectors import live_lesson_of_session
+from livelessons.selectors import guide_of, live_lesson_held
+from livelessons.session_secrets import is_secret
 from syringe_project.api import DATABASE_ERRORS, foreseen, status_of
 from syringe_project.errors import SyringeError, Unavailable
 from web.groups import lesson_groups
@@ -94,7 +94,7 @@ def guide_fragment(request: HttpRequest, live_lesson_id: UUID) -> HttpResponse:
     secret = request.COOKIES.get(COOKIE, "")
     if not is_secret(secret):
         raise LiveLessonNotFound
-    live_lesson = live_lesson_of_session(secret=secret, live_lesson_id=live_lesson_id)
+    live_lesson = live_lesson_held(secret=secret, live_lesson_id=live_lesson_id)
     stage = live_lesson.spec["stages"][live_lesson.stage]
     if stage["guide_type"] != Stage.GuideType.MARKDOWN:
         return render(request, "web/no_guide.html")

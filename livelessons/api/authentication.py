@@ -10,9 +10,9 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from livelessons.errors import SessionNotFound
-from livelessons.lookups import is_secret
 from livelessons.models import LiveSession
 from livelessons.selectors import session_by_secret
+from livelessons.session_secrets import is_secret
 from syringe_project.errors import Forbidden
 
 COOKIE = "syringe_session"

@@ -23,17 +23,16 @@ from livelessons.api.documents import (
     StartDocument,
     live_lesson_response,
 )
-from livelessons.lookups import (
+from livelessons.models import LiveLesson
+from livelessons.selectors import (
     LISTED,
     live_lesson_held,
     live_lesson_running,
     live_lesson_whole,
     live_lessons_held,
     running_action_of,
-    touch_if_stale,
 )
-from livelessons.models import LiveLesson
-from livelessons.services import session_touch
+from livelessons.services import session_touch, touch_if_stale
 from livelessons.snapshots import snapshot, summary
 from scheduler import services as scheduler
 from syringe_project.api_documents import NOT_MODIFIED, problem

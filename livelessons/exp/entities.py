@@ -15,9 +15,9 @@ from lessons.specs import EndpointDict
 from livelessons.errors import LiveLessonNotFound
 from livelessons.exp.errors import Code, ExpError
 from livelessons.exp.ids import exp_id
-from livelessons.lookups import guide_of, running_action_of
 from livelessons.models import LiveLesson
 from livelessons.presentation_tokens import PREFIX
+from livelessons.selectors import guide_of, running_action_of
 from livelessons.snapshots import page_token
 from livelessons.states import Action, Desired, State
 from livelessons.terminal_tokens import terminal_token

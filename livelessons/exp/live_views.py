@@ -10,14 +10,9 @@ from livelessons.exp.endpoints import answer, exp_endpoint, integer_field, read_
 from livelessons.exp.entities import live_lesson_entity
 from livelessons.exp.errors import Code, ExpError, invalid
 from livelessons.exp.ids import exp_id, live_lesson_id_of
-from livelessons.lookups import (
-    is_secret,
-    live_lesson_by_id,
-    live_lesson_running,
-    touch_if_stale,
-)
-from livelessons.selectors import session_by_secret
-from livelessons.services import session_create, session_touch
+from livelessons.selectors import live_lesson_by_id, live_lesson_running, session_by_secret
+from livelessons.services import session_create, session_touch, touch_if_stale
+from livelessons.session_secrets import is_secret
 from livelessons.source_address import request_source_address
 from scheduler.services import lesson_start
 from syringe_project.json_bodies import json_bytes

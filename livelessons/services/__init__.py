@@ -6,6 +6,7 @@ from livelessons.services.livelessons import (
     live_lesson_extend,
     live_lesson_touch,
     live_lesson_wish,
+    touch_if_stale,
 )
 from livelessons.services.locks import lock_break, lock_take
 from livelessons.services.sessions import (
@@ -29,4 +30,5 @@ __all__ = [
     "session_create",
     "session_persist",
     "session_touch",
+    "touch_if_stale",
 ]

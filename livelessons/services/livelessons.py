@@ -128,3 +128,9 @@ def live_lesson_touch(*, live_lesson_id: UUID) -> None:
     LiveLesson.objects.filter(pk=live_lesson_id, last_active_at__lt=now - _TOUCH_INTERVAL).update(
         last_active_at=now
     )
+
+
+def touch_if_stale(live_lesson: LiveLesson) -> None:
+    """Note that the livelesson is in use, without a query where that was noted just now."""
+    if timezone.now() - live_lesson.last_active_at >= _TOUCH_INTERVAL:
+        live_lesson_touch(live_lesson_id=live_lesson.pk)
