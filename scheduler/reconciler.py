@@ -92,18 +92,18 @@ class _Run:
         self.policy = policy()
         self.quiet: dict[timedelta | None, list[LiveLesson]] = defaultdict(list)
         self.again: list[UUID] = []
-        self.soon: list[tuple[UUID, timedelta]] = []
+        self.soon: dict[timedelta, list[UUID]] = defaultdict(list)
 
     def take_step(self) -> list[UUID]:
         observations, trouble = self._observe()
         failpoint(Failpoint.OBSERVED)
         for row in self.rows:
             self._step(row, observations.get(environment_ref(row), ABSENT), trouble)
-        for wait, rows in self.quiet.items():
-            leases_release(live_lessons=rows, next_look_at=self._due(wait))
+        for pause, rows in self.quiet.items():
+            leases_release(live_lessons=rows, next_look_at=self._due(pause))
             failpoint(Failpoint.RELEASED)
-        for pk, wait in self.soon:
-            look_soon([pk], wait)
+        for wait, ids in self.soon.items():
+            look_soon(ids, wait)
         return self.again
 
     def _observe(
@@ -199,7 +199,7 @@ class _Run:
         if decision.wait == AT_ONCE:
             self.again.append(row.pk)
         elif decision.wait is not None:
-            self.soon.append((row.pk, decision.wait))
+            self.soon[decision.wait].append(row.pk)
 
     def _probe(
         self,

@@ -1,10 +1,14 @@
-"""Looks that are due sooner than the sweep would find them: a few timers on the worker's loop.
+"""Looks that are due sooner than the sweep would find them: ticks of the worker's loop.
 
 They only make things fast: the row's due time stands in the database, and when many livelessons
-boot at once the sweep's batches serve them better, so only so many timers are kept.
+boot at once the sweep's batches serve them better, so only so many ids are kept. Those that are
+due at about the same time go in one message, which costs a worker little more than one of them.
 """
 
 import asyncio
+import math
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -14,25 +18,35 @@ from scheduler.loop import spawn
 from scheduler.messages import enqueue_reconcile
 
 SWEEP_INTERVAL = timedelta(seconds=1)
-MAX_TIMERS = 100
+MAX_WAITING = 100
+TICK_SECONDS = 0.02
 
 _sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="timers")
 _waiting: set[UUID] = set()
+_ticks: dict[int, list[UUID]] = defaultdict(list)
 
 
 def look_soon(live_lesson_ids: Sequence[UUID], delay: timedelta) -> None:
     """Ask for a look after ``delay`` if that is before the sweep comes by; return at once."""
-    if delay < SWEEP_INTERVAL:
-        for pk in live_lesson_ids:
-            if len(_waiting) < MAX_TIMERS and pk not in _waiting:
-                _waiting.add(pk)
-                spawn(_look(pk, delay.total_seconds()))
+    if live_lesson_ids and delay < SWEEP_INTERVAL:
+        spawn(_keep(list(live_lesson_ids), time.monotonic() + delay.total_seconds()))
 
 
-async def _look(live_lesson_id: UUID, seconds: float) -> None:
+async def _keep(live_lesson_ids: Sequence[UUID], due: float) -> None:
+    """Put the ids on their tick; whoever comes to a new tick waits for it and sends its ids."""
+    fresh = [pk for pk in live_lesson_ids if pk not in _waiting][: MAX_WAITING - len(_waiting)]
+    if not fresh:
+        return
+    _waiting.update(fresh)
+    tick = math.ceil(due / TICK_SECONDS)
+    waited_for = tick in _ticks
+    _ticks[tick] += fresh
+    if waited_for:
+        return
     try:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(tick * TICK_SECONDS - time.monotonic())
     finally:
-        _waiting.discard(live_lesson_id)
+        ids = _ticks.pop(tick)
+        _waiting.difference_update(ids)
     loop = asyncio.get_running_loop()
-    await loop.run_in_executor(_sender, enqueue_reconcile, [live_lesson_id])
+    await loop.run_in_executor(_sender, enqueue_reconcile, ids)
