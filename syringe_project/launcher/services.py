@@ -64,7 +64,8 @@ def application_services(
     instance = settings["SYRINGE_INSTANCE"]
     threads = positive_number(settings, "SYRINGE_WORKER_THREADS", _DEFAULT_WORKER_THREADS)
     variables = child_environment(environment, settings)
-    celery = [str(programs / "celery"), "-A", "syringe_project"]
+    # The checks are made by the migration before; in a worker they would load all of web.
+    celery = [str(programs / "celery"), "-A", "syringe_project", "--skip-checks"]
 
     def worker(queue: str, concurrency: int) -> Service:
         return Service(

@@ -71,6 +71,7 @@ def _settings(servers: Servers, folder: Path) -> dict[str, str]:
 def pytest_command(environment: PythonEnvironment, arguments: Sequence[str]) -> list[str]:
     """Return the command of the whole suite; arguments given later win over ours."""
     return [
-        *(str(environment.python), "-m", "pytest", "-n", "2", "-m", "not slow"),
+        *(str(environment.python), "-m", "pytest", "-n", "2", "--dist", "loadgroup"),
+        *("-m", "not slow"),
         *arguments,
     ]

@@ -46,7 +46,9 @@ def stack(curriculum: Path) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright's loop runs in this thread as long as it is open, and other
+# tests of this worker start loops of their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
