@@ -123,6 +123,9 @@ class LiveLesson(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=20, choices=EndReason.choices, blank=True)
 
+    known_endpoints: "list[LiveEndpoint]"
+    """Set by ``leases_take``: the endpoints as the last look left them, in the spec's order."""
+
     class Meta:
         ordering = ["-created_at"]
         constraints = [

@@ -104,7 +104,7 @@ def decide(
 ) -> Decision:
     """Compare what is wished with what is, and return the one step to take.
 
-    ``row`` has its endpoints prefetched; ``seen`` is ABSENT where ``needs_observation`` says no.
+    ``row`` comes from ``leases_take``; ``seen`` is ABSENT where ``needs_observation`` says no.
     """
     if row.desired == Desired.GONE:
         return _leave(row, seen, now)
@@ -192,7 +192,7 @@ def _boot(
     if (trouble := _trouble(row, seen, now, policy)) is not None:
         return trouble
     healthy, unreachable = 0, []
-    for known, wanted in zip(row.endpoints.all(), spec.endpoints, strict=True):
+    for known, wanted in zip(row.known_endpoints, spec.endpoints, strict=True):
         endpoint = seen.endpoints.get(known.name)
         if endpoint is not None and is_reachable(endpoint, known, row.attempt):
             healthy += len(wanted.presentations)

@@ -233,7 +233,7 @@ def _log_fields(row: LiveLesson) -> dict[str, str]:
 def changed_endpoints(row: LiveLesson, seen: EnvironmentObservation) -> list[LiveEndpoint]:
     """Return the endpoints that look other than when they were last written, brought up to date."""
     changed = []
-    for known in row.endpoints.all():
+    for known in row.known_endpoints:
         now = seen.endpoints.get(known.name)
         if now is None:
             continue

@@ -5,7 +5,16 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, F, Q, Value, When, prefetch_related_objects
+from django.db.models import (
+    Case,
+    DateTimeField,
+    F,
+    Prefetch,
+    Q,
+    Value,
+    When,
+    prefetch_related_objects,
+)
 from django.db.models.functions import Now
 
 from livelessons.errors import LeaseLost, StaleTransition
@@ -50,7 +59,7 @@ def leases_take(*, live_lesson_ids: Sequence[UUID], ttl: timedelta) -> list[Live
     """
     values = {"token": uuid4(), "ttl": ttl, "ids": list(live_lesson_ids)}
     rows = list(LiveLesson.objects.raw(_TAKE, values))
-    prefetch_related_objects(rows, "endpoints")
+    prefetch_related_objects(rows, Prefetch("endpoints", to_attr="known_endpoints"))
     return rows
 
 
