@@ -193,7 +193,7 @@ class Stack:
     def command(self, name: str) -> list[str]:
         """Return the command line of one process."""
         folder = Path(sys.executable).parent
-        celery = [str(folder / "celery"), "-A", "syringe_project"]
+        celery = [str(folder / "celery"), "-A", "syringe_project", "--skip-checks"]
         kind, _, number = name.partition("-")
         match kind:
             case "web":
