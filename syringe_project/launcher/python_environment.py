@@ -142,7 +142,9 @@ class PythonEnvironment:
         """Install with uv where it is, else or if it fails with pip, which knows pip's settings."""
         uv = shutil.which("uv")
         if uv is not None:
-            command = [uv, "pip", "install", "--quiet", "--python", str(self.python), *arguments]
+            # Compiled now, because endpoints of lessons cannot keep what they would compile.
+            options = ["--quiet", "--compile-bytecode", "--python", str(self.python)]
+            command = [uv, "pip", "install", *options, *arguments]
             try:
                 _run(command, self.project)
             except CommandFailed:
