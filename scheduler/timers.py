@@ -19,32 +19,37 @@ from scheduler.messages import enqueue_reconcile
 
 SWEEP_INTERVAL = timedelta(seconds=1)
 MAX_WAITING = 100
-TICK_SECONDS = 0.02
+_SHORTEST_TICK = 0.02
 
 _sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="timers")
 _waiting: set[UUID] = set()
-_ticks: dict[int, list[UUID]] = defaultdict(list)
+_ticks: dict[float, list[UUID]] = defaultdict(list)
 
 
 def look_soon(live_lesson_ids: Sequence[UUID], delay: timedelta) -> None:
     """Ask for a look after ``delay`` if that is before the sweep comes by; return at once."""
     if live_lesson_ids and delay < SWEEP_INTERVAL:
-        spawn(_keep(list(live_lesson_ids), time.monotonic() + delay.total_seconds()))
+        spawn(_keep(list(live_lesson_ids), _tick(time.monotonic(), delay.total_seconds())))
 
 
-async def _keep(live_lesson_ids: Sequence[UUID], due: float) -> None:
+def _tick(now: float, delay: float) -> float:
+    """Return when the look happens: on a grid, so that looks meet, half as wide as the delay."""
+    width = max(_SHORTEST_TICK, delay / 2)
+    return math.ceil((now + delay) / width) * width
+
+
+async def _keep(live_lesson_ids: Sequence[UUID], tick: float) -> None:
     """Put the ids on their tick; whoever comes to a new tick waits for it and sends its ids."""
     fresh = [pk for pk in live_lesson_ids if pk not in _waiting][: MAX_WAITING - len(_waiting)]
     if not fresh:
         return
     _waiting.update(fresh)
-    tick = math.ceil(due / TICK_SECONDS)
     waited_for = tick in _ticks
     _ticks[tick] += fresh
     if waited_for:
         return
     try:
-        await asyncio.sleep(tick * TICK_SECONDS - time.monotonic())
+        await asyncio.sleep(tick - time.monotonic())
     finally:
         ids = _ticks.pop(tick)
         _waiting.difference_update(ids)

@@ -42,6 +42,7 @@ def measure(bench: Bench) -> Sequence[Result]:
     seconds = (crowd.ended or time.monotonic()) - crowd.posted
     return [
         Result(f"{crowd.number} starts: POSTs a second", _rate(crowd), "1/s"),
+        Result("most of them on their way at one time", _most_under_way(crowd), ""),
         Result(f"{crowd.number} booting at once: READY", ready, "", crowd.number, at_least=True),
         Result("all READY after the last POST", seconds, "s", READY_SECONDS),
         Result("largest growth of a worker's memory", _growth(waiting), "%", 15),
@@ -79,18 +80,20 @@ def boot_crowd(*, number: int, boot_seconds: float, say: Callable[[str], None]) 
 
 
 def _post_all(stack: Stack, number: int) -> None:
-    turns = iter(range(number))
+    """Let each session start every lesson once, by several clients at the same time."""
+    visits = iter(range(0, number, _LESSONS))
     lock = threading.Lock()
 
     def client() -> None:
         with Learner(stack) as learner:
             while True:
                 with lock:
-                    turn = next(turns, None)
-                if turn is None:
+                    first = next(visits, None)
+                if first is None:
                     return
                 learner.open_session()
-                learner.start(f"lesson-{turn % _LESSONS}")
+                for lesson in range(min(_LESSONS, number - first)):
+                    learner.start(f"lesson-{lesson}")
 
     with ThreadPoolExecutor(_CLIENTS) as clients:
         for done in [clients.submit(client) for _ in range(_CLIENTS)]:
@@ -122,6 +125,10 @@ def _first_ready(samples: Sequence[Sample], number: int) -> float:
 
 def _rate(crowd: Crowd) -> float:
     return crowd.number / (crowd.posted - crowd.began)
+
+
+def _most_under_way(crowd: Crowd) -> int:
+    return max(sum(s.states.values()) - s.states.get("READY", 0) for s in crowd.samples)
 
 
 def _growth(samples: Sequence[Sample]) -> float:
