@@ -54,6 +54,7 @@ class LiveSession(models.Model):
     last_seen_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "session"
         indexes = [
             models.Index(fields=["source_address"], name="session_source_address"),
             models.Index(fields=["last_seen_at"], name="session_last_seen"),
@@ -127,6 +128,7 @@ class LiveLesson(models.Model):
     """Set by ``leases_take``: the endpoints as the last look left them, in the spec's order."""
 
     class Meta:
+        verbose_name = "livelesson"
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
@@ -188,6 +190,7 @@ class LiveEndpoint(models.Model):
     log_tail = models.TextField(blank=True)
 
     class Meta:
+        verbose_name = "endpoint"
         ordering = ["position"]
         constraints = [
             models.UniqueConstraint(fields=["live_lesson", "name"], name="live_endpoint_once"),
@@ -208,6 +211,9 @@ class LiveLessonLock(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 
+    class Meta:
+        verbose_name = "action lock"
+
     def __str__(self) -> str:
         return f"{self.action} of {self.live_lesson_id}"
 
@@ -224,6 +230,8 @@ class LiveLessonChange(models.Model):
     reason = models.TextField(blank=True)
 
     class Meta:
+        verbose_name = "change of state"
+        verbose_name_plural = "changes of state"
         ordering = ["at", "id"]
 
     def __str__(self) -> str:
