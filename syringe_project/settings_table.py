@@ -53,7 +53,7 @@ def main() -> None:
     if parser.parse_args().write:
         README.write_text(with_table(README.read_text()))
     else:
-        print(settings_table())  # noqa: T201 (what the command is for)
+        print(settings_table())
 
 
 if __name__ == "__main__":
