@@ -8,9 +8,7 @@ from django.core.management import execute_from_command_line
 
 # Authors check their curriculum without servers: these commands touch none, so they start
 # without the settings that name them.
-COMMANDS_WITHOUT_SERVICES = frozenset(
-    {"validate_curriculum", "new_lesson", "export_schemas"}
-)
+COMMANDS_WITHOUT_SERVICES = frozenset({"validate_curriculum", "new_lesson", "export_schemas"})
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syringe_project.settings")
