@@ -14,6 +14,8 @@ from gateway.events import Events
 from gateway.front_door import FrontDoor
 from gateway.presentation_sockets import PresentationSockets
 from gateway.presentations import Presentations
+from gateway.shell_registry import ShellRegistry
+from gateway.socketio_terminals import SocketIoTerminals
 from gateway.terminals import Terminals
 from gateway.usage import Usage
 from gateway.watching import Watcher
@@ -23,6 +25,7 @@ from livelessons.presentation_tokens import PREFIX
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _EVENTS = re.compile(rf"/api/v1/livelessons/({_UUID})/events")
 _PRESENTATION = re.compile(re.escape(PREFIX.encode()) + rb"([A-Za-z0-9_.~-]+)(.*)")
+_SOCKETIO = re.compile("/socket[.]io/?")
 _TERMINAL = re.compile(rf"/terminals/({_UUID})/([^/]+)/([^/]+)")
 
 
@@ -35,7 +38,9 @@ class Gateway:
             self._database, redis_url=settings.SYRINGE_REDIS_URL, channel=wakeups.CHANNEL
         )
         self.usage = Usage(self._database)
-        self.terminals = Terminals(self._database, self.watcher, self.usage)
+        self.shells = ShellRegistry(self.watcher)
+        self._terminals = Terminals(self._database, self.shells, self.usage)
+        self.socketio_terminals = SocketIoTerminals(self._database, self.shells, self.usage)
         self._events = Events(self._database, self.watcher)
         self._presentations = Presentations(self._database, self.usage)
         self._presentation_sockets = PresentationSockets(self._database, self.usage)
@@ -56,7 +61,7 @@ class Gateway:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if match := _TERMINAL.fullmatch(scope["path"]):
             live_lesson_id, endpoint, presentation = match.groups()
-            await self.terminals.serve(
+            await self._terminals.serve(
                 scope,
                 receive,
                 send,
@@ -69,6 +74,8 @@ class Gateway:
             await self._presentation_sockets.serve(
                 scope, receive, send, token=token.decode(), target=target
             )
+        elif _SOCKETIO.fullmatch(scope["path"]):
+            await self.socketio_terminals.serve_socket(scope, receive, send)
         else:
             await send({"type": "websocket.close"})
 
@@ -80,6 +87,8 @@ class Gateway:
             await self._presentations.serve(
                 scope, receive, send, token=token.decode(), target=target
             )
+        elif _SOCKETIO.fullmatch(scope["path"]):
+            await self.socketio_terminals.serve_request(scope, receive, send)
         else:
             await self._front_door.serve(scope, receive, send)
 
@@ -106,7 +115,8 @@ class Gateway:
 
     def close(self) -> None:
         """End what would never end by itself, so that the process can stop at once."""
-        self.terminals.close()
+        self.shells.close()
+        self.socketio_terminals.close()
         self._events.close()
 
 

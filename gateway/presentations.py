@@ -16,8 +16,9 @@ import httpcore
 from gateway.asgi import Receive, Scope, Send, header, respond
 from gateway.database import Database
 from gateway.forwarding import HeaderList, Timeouts, UpstreamAway, end_to_end, forward
-from gateway.selectors import Address, LessonEnded, LessonNotReady, page_address
+from gateway.selectors import Address, LessonNotReady, page_address
 from gateway.usage import Usage
+from livelessons.errors import LiveLessonEnded
 from livelessons.presentation_tokens import PREFIX, PresentationTokenRefused
 from syringe_project.api import status_of
 from syringe_project.errors import NotFound, SyringeError
@@ -219,7 +220,7 @@ async def _show_problem(send: Send, problem: SyringeError) -> None:
     match problem:
         case PresentationTokenRefused() | NotFound():
             status, title = 404, "There is no such page"
-        case LessonEnded():
+        case LiveLessonEnded():
             status, title = 410, "The lesson has ended"
         case LessonNotReady():
             status, title, comes_back = 503, "Not ready yet", True

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from livelessons.errors import LiveLessonEnded
 from livelessons.models import LiveLesson
 from livelessons.presentation_tokens import presentation_grant
 from livelessons.selectors import live_endpoints, live_lesson_by_id, live_lesson_held
 from livelessons.states import Desired, State
+from livelessons.terminal_tokens import TerminalGrant
 from scheduler.backends.base import Login
 from scheduler.backends.registry import current_backend
 from scheduler.environments import environment_spec
@@ -26,11 +28,6 @@ class LessonNotReady(Conflict):
     template = "The lesson is not ready yet."
 
 
-class LessonEnded(Conflict):
-    code = "livelesson_ended"
-    template = "The lesson has ended."
-
-
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where an endpoint's presentation can be connected to, in one environment."""
@@ -38,6 +35,7 @@ class Address:
     live_lesson_id: UUID
     attempt: int
     endpoint: str
+    presentation: str
     port: int
     host: str
     relayed_port: int
@@ -63,12 +61,13 @@ def has_ended(live_lesson: LiveLesson) -> bool:
 def presentation_address(
     live_lesson: LiveLesson, *, endpoint: str, presentation: str, kind: str
 ) -> Address:
-    """Find a presentation; raise PresentationNotFound, LessonEnded or LessonNotReady."""
-    port = _presentation_port(live_lesson, endpoint, presentation, kind)
+    """Find a presentation; raise PresentationNotFound, LiveLessonEnded or LessonNotReady."""
+    ports = _ports_of_presentations(live_lesson, endpoint, kind)
+    port = ports.get(presentation)
     if port is None:
         raise PresentationNotFound(kind=kind, presentation=presentation, endpoint=endpoint)
     if has_ended(live_lesson):
-        raise LessonEnded
+        raise LiveLessonEnded
     if live_lesson.state not in {State.READY, State.CONFIGURATION}:
         raise LessonNotReady
     for row in live_endpoints(live_lesson):
@@ -77,6 +76,7 @@ def presentation_address(
                 live_lesson_id=live_lesson.pk,
                 attempt=live_lesson.attempt,
                 endpoint=endpoint,
+                presentation=presentation,
                 port=port,
                 host=row.host,
                 relayed_port=int(row.ports[str(port)]),
@@ -84,15 +84,14 @@ def presentation_address(
     raise LessonNotReady
 
 
-def _presentation_port(
-    live_lesson: LiveLesson, endpoint: str, presentation: str, kind: str
-) -> int | None:
-    for machine in live_lesson.spec["endpoints"]:
-        if machine["name"] == endpoint:
-            for way in machine["presentations"]:
-                if way["name"] == presentation and way["type"] == kind:
-                    return int(way["port"])
-    return None
+def _ports_of_presentations(live_lesson: LiveLesson, endpoint: str, kind: str) -> dict[str, int]:
+    return {
+        way["name"]: int(way["port"])
+        for machine in live_lesson.spec["endpoints"]
+        if machine["name"] == endpoint
+        for way in machine["presentations"]
+        if way["type"] == kind
+    }
 
 
 def terminal_target(
@@ -100,6 +99,18 @@ def terminal_target(
 ) -> TerminalTarget:
     """Find the SSH server behind a presentation of the caller's own livelesson."""
     live_lesson = live_lesson_held(secret=secret, live_lesson_id=live_lesson_id)
+    return _login_target(live_lesson, endpoint, presentation)
+
+
+def granted_terminal_target(*, grant: TerminalGrant, port: int) -> TerminalTarget:
+    """Find the SSH server on a port that a terminal's password opens."""
+    live_lesson = live_lesson_by_id(grant.live_lesson_id)
+    ports = _ports_of_presentations(live_lesson, grant.endpoint, "ssh")
+    names = [name for name in ports if ports[name] == port and port in grant.ports]
+    return _login_target(live_lesson, grant.endpoint, names[0] if names else str(port))
+
+
+def _login_target(live_lesson: LiveLesson, endpoint: str, presentation: str) -> TerminalTarget:
     address = presentation_address(
         live_lesson, endpoint=endpoint, presentation=presentation, kind="ssh"
     )

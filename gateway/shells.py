@@ -73,13 +73,11 @@ class Shell:
     def __init__(
         self,
         address: Address,
-        presentation: str,
         connection: asyncssh.SSHClientConnection,
         process: asyncssh.SSHClientProcess[bytes],
     ) -> None:
         self.id = secrets.token_urlsafe(12)
         self.address = address
-        self.presentation = presentation
         self.viewer: Viewer | None = None
         self.end: End | None = None
         self._connection = connection
@@ -89,7 +87,7 @@ class Shell:
         self._pump = asyncio.get_running_loop().create_task(self._read_for_ever())
 
     @classmethod
-    async def open(cls, target: TerminalTarget, presentation: str, size: Size) -> Self:
+    async def open(cls, target: TerminalTarget, size: Size) -> Self:
         """Log in and start a shell; raise EndpointUnreachable saying why not."""
         address = target.address
         try:
@@ -132,7 +130,7 @@ class Shell:
             raise EndpointUnreachable(
                 endpoint=address.endpoint, reason=f"{type(exc).__name__}."
             ) from exc
-        return cls(address, presentation, connection, process)
+        return cls(address, connection, process)
 
     @property
     def bytes_taken(self) -> int:

@@ -27,8 +27,6 @@ Close codes are those of ``Close``; who is calling is in ``gateway.credentials``
 import asyncio
 import contextlib
 import json
-import logging
-from collections import defaultdict
 from dataclasses import dataclass
 from enum import IntEnum
 from urllib.parse import parse_qs
@@ -37,18 +35,13 @@ from uuid import UUID
 from gateway.asgi import ClientGone, Receive, Scope, Send
 from gateway.credentials import SUBPROTOCOL, credentials_of
 from gateway.database import Database
-from gateway.selectors import LessonEnded, TerminalTarget, has_ended, terminal_target
+from gateway.selectors import terminal_target
+from gateway.shell_registry import ShellRegistry
 from gateway.shells import End, Shell, Size, Viewer
 from gateway.usage import Usage
-from gateway.watching import Watcher
-from livelessons.errors import SessionNotFound
-from livelessons.models import LiveLesson
+from livelessons.errors import LiveLessonEnded, SessionNotFound
 from syringe_project.errors import Conflict, NotFound, SyringeError, TooMany
 
-logger = logging.getLogger(__name__)
-
-GRACE_SECONDS = 60.0
-SHELLS_PER_LIVELESSON = 12
 MIN_WINDOW_BYTES = 4096
 CLOSE_TIMEOUT_SECONDS = 2.0
 _NEW_SHELL_LINE = b"\x1b[2mYour earlier shell is gone; this is a new one.\x1b[0m\r\n"
@@ -81,14 +74,9 @@ _CATEGORIES: list[tuple[type[SyringeError], Close]] = [
     (SessionNotFound, Close.NO_SESSION),
     (NotFound, Close.NOT_FOUND),
     (TooMany, Close.TOO_MANY),
-    (LessonEnded, Close.LESSON_ENDED),
+    (LiveLessonEnded, Close.LESSON_ENDED),
     (Conflict, Close.NOT_NOW),
 ]
-
-
-class TooManyTerminals(TooMany):
-    code = "too_many_terminals"
-    template = "This lesson already has {limit} terminals open. Close one to open another."
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +104,12 @@ class Wanted:
 
 
 class Terminals:
-    """Every shell of this gateway, and the WebSockets that look at them."""
+    """The WebSockets that look at shells."""
 
-    def __init__(self, database: Database, watcher: Watcher, usage: Usage) -> None:
+    def __init__(self, database: Database, shells: ShellRegistry, usage: Usage) -> None:
         self._database = database
-        self._watcher = watcher
+        self._shells = shells
         self._usage = usage
-        self._shells: dict[str, Shell] = {}
-        self._expiries: dict[str, asyncio.TimerHandle] = {}
-        self._opening: defaultdict[UUID, int] = defaultdict(int)
-        self._guards: dict[UUID, asyncio.Task[None]] = {}
 
     async def serve(
         self,
@@ -155,25 +139,6 @@ class Terminals:
         else:
             await self._connect(shell, wanted, resumed, receive, send)
 
-    @property
-    def shells(self) -> list[Shell]:
-        """Every shell, whether somebody looks at it or not."""
-        return list(self._shells.values())
-
-    @property
-    def left_count(self) -> int:
-        """How many shells wait for their browser to come back."""
-        return len(self._expiries)
-
-    def close(self) -> None:
-        """End every shell and stop watching."""
-        for guard in self._guards.values():
-            guard.cancel()
-        for expiry in self._expiries.values():
-            expiry.cancel()
-        for shell in self._shells.values():
-            shell.close(End.SHUTDOWN)
-
     async def _shell_for(self, wanted: Wanted, secret: str) -> tuple[Shell, bool]:
         if not secret:
             raise SessionNotFound
@@ -185,59 +150,20 @@ class Terminals:
             presentation=wanted.presentation,
         )
         self._usage.note(wanted.live_lesson_id)
-        shell = self._shells.get(wanted.terminal)
-        if (
-            shell is not None
-            and shell.address == target.address
-            and shell.presentation == wanted.presentation
-            and shell.end is None
-        ):
+        shell = self._shells.find(wanted.terminal)
+        if shell is not None and shell.address == target.address:
             shell.resize(wanted.size)
             return shell, True
-        return await self._open(target, wanted), False
-
-    async def _open(self, target: TerminalTarget, wanted: Wanted) -> Shell:
-        self._make_room(wanted.live_lesson_id)
-        self._opening[wanted.live_lesson_id] += 1
-        try:
-            shell = await Shell.open(target, wanted.presentation, wanted.size)
-        finally:
-            self._opening[wanted.live_lesson_id] -= 1
-            if not self._opening[wanted.live_lesson_id]:
-                del self._opening[wanted.live_lesson_id]
+        shell = await self._shells.open(target, wanted.size)
         if wanted.terminal:
             shell.announce(_NEW_SHELL_LINE)
-        self._shells[shell.id] = shell
-        if wanted.live_lesson_id not in self._guards:
-            self._guards[wanted.live_lesson_id] = asyncio.get_running_loop().create_task(
-                self._guard(wanted.live_lesson_id)
-            )
-        return shell
-
-    def _make_room(self, live_lesson_id: UUID) -> None:
-        """Give up the shell that was left first; raise TooManyTerminals when all are in use."""
-        shells = self._shells_of(live_lesson_id)
-        if len(shells) + self._opening[live_lesson_id] < SHELLS_PER_LIVELESSON:
-            return
-        left = [shell for shell in shells if shell.id in self._expiries]
-        if not left:
-            raise TooManyTerminals(limit=SHELLS_PER_LIVELESSON)
-        self._forget(min(left, key=lambda shell: self._expiries[shell.id].when()))
-
-    def _shells_of(self, live_lesson_id: UUID) -> list[Shell]:
-        return [
-            shell
-            for shell in self._shells.values()
-            if shell.address.live_lesson_id == live_lesson_id
-        ]
+        return shell, False
 
     async def _connect(
         self, shell: Shell, wanted: Wanted, resumed: bool, receive: Receive, send: Send
     ) -> None:
         """Be the shell's viewer until the shell, the browser or a newer viewer ends that."""
-        if expiry := self._expiries.pop(shell.id, None):
-            expiry.cancel()
-        viewer, replay = shell.attach(wanted.window)
+        viewer, replay = self._shells.attach(shell, wanted.window)
         loop = asyncio.get_running_loop()
         tasks: set[asyncio.Task[object]] = set()
         try:
@@ -265,8 +191,7 @@ class Terminals:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if shell.detach(viewer):
-                self._leave(shell)
+            self._shells.leave(shell, viewer)
 
     async def _read(self, shell: Shell, viewer: Viewer, receive: Receive) -> None:
         while True:
@@ -282,41 +207,6 @@ class Terminals:
                         shell.resize(size)
                     case int() as count:
                         shell.acknowledge(viewer, count)
-
-    def _leave(self, shell: Shell) -> None:
-        if shell.end is not None:
-            self._forget(shell)
-        else:
-            self._expiries[shell.id] = asyncio.get_running_loop().call_later(
-                GRACE_SECONDS, self._forget, shell
-            )
-
-    def _forget(self, shell: Shell) -> None:
-        if expiry := self._expiries.pop(shell.id, None):
-            expiry.cancel()
-        self._shells.pop(shell.id, None)
-        shell.close(End.LEFT)
-        live_lesson_id = shell.address.live_lesson_id
-        if not self._shells_of(live_lesson_id) and (
-            guard := self._guards.pop(live_lesson_id, None)
-        ):
-            guard.cancel()
-
-    async def _guard(self, live_lesson_id: UUID) -> None:
-        """Close the livelesson's shells when their environment goes."""
-        async with contextlib.aclosing(self._watcher.follow(live_lesson_id)) as changes:
-            async for live_lesson in changes:
-                for shell in self._shells_of(live_lesson_id):
-                    if end := _end_of_environment(shell, live_lesson):
-                        shell.close(end)
-                        if shell.viewer is None:
-                            self._forget(shell)
-
-
-def _end_of_environment(shell: Shell, live_lesson: LiveLesson | None) -> End | None:
-    if live_lesson is None or has_ended(live_lesson):
-        return End.LESSON_ENDED
-    return End.LESSON_RESTARTED if live_lesson.attempt != shell.address.attempt else None
 
 
 async def _write(shell: Shell, viewer: Viewer, send: Send) -> None:

@@ -22,7 +22,7 @@ class LiveLessonBusy(Conflict):
 
 class LiveLessonEnded(Conflict):
     code = "livelesson_ended"
-    template = "The livelesson has ended. Start the lesson again."
+    template = "The lesson has ended."
 
 
 class TooManyLiveLessons(TooMany):

@@ -1,9 +1,9 @@
 """The password that the existing front end shows for a terminal, in place of the real one.
 
 Its page takes host, port, user and password from the livelesson and hands them to the terminal
-server as they are. All that counts is the password: a short-lived token for the terminals of
-one endpoint, so the terminal server is no open SSH relay and no page ever sees a real
-credential.
+server as they are. What opens something is the password: a short-lived token for the terminals
+of one endpoint, so the terminal server is no open SSH relay and no page ever sees a real
+credential. The rest must be what was handed out with it.
 """
 
 import struct
@@ -14,6 +14,10 @@ from uuid import UUID
 
 from livelessons.signing import seal, unseal
 from syringe_project.errors import Forbidden
+
+HOST = "syringe"
+USER = "learner"
+"""What the page shows as host and user; both are the same for every terminal."""
 
 LIFETIME = timedelta(minutes=15)
 """How long after the last poll a terminal can be opened, or opened again."""
@@ -58,3 +62,14 @@ def terminal_grant(token: str, *, now: datetime) -> TerminalGrant:
     ports = struct.unpack_from(f">{count}H", message, _HEAD.size)
     endpoint = message[_HEAD.size + 2 * count :].decode()
     return TerminalGrant(UUID(bytes=raw_id), endpoint, ports, expires_at)
+
+
+def terminal_admit(
+    *, host: str, port: str, user: str, password: str, now: datetime
+) -> tuple[TerminalGrant, int]:
+    """Return what a page's login opens, and the port; raise TerminalTokenRefused otherwise."""
+    grant = terminal_grant(password, now=now)
+    ports = {str(number): number for number in grant.ports}
+    if (host, user) != (HOST, USER) or port not in ports:
+        raise TerminalTokenRefused
+    return grant, ports[port]

@@ -20,11 +20,7 @@ from livelessons.presentation_tokens import PREFIX
 from livelessons.selectors import guide_of, running_action_of
 from livelessons.snapshots import page_token
 from livelessons.states import Action, Desired, State
-from livelessons.terminal_tokens import terminal_token
-
-# The page shows neither, and the terminal server looks at the password only.
-_TERMINAL_HOST = "syringe"
-_TERMINAL_USER = "learner"
+from livelessons.terminal_tokens import HOST, USER, terminal_token
 
 # The endpoint under which the front end looks for the notebook server of a Jupyter guide.
 _JUPYTER_ENDPOINT = "jupyterlabguide"
@@ -213,7 +209,7 @@ def _live_endpoint(
         "Name": endpoint["name"],
         "Image": endpoint["image"]["slug"],
         "Ports": list(dict.fromkeys(ports)),
-        "Host": _TERMINAL_HOST,
+        "Host": HOST,
         "LivePresentations": [],
     }
     for way in presentations:
@@ -223,7 +219,7 @@ def _live_endpoint(
         entity["LivePresentations"].append(shown)
     terminals = [way["port"] for way in presentations if way["type"] == Presentation.Type.SSH]
     if terminals:
-        entity["SSHUser"] = _TERMINAL_USER
+        entity["SSHUser"] = USER
         entity["SSHPassword"] = terminal_token(
             live_lesson_id=live_lesson.pk, endpoint=endpoint["name"], ports=terminals, now=now
         )

@@ -8,6 +8,7 @@ _CAPABILITIES = re.compile(
     r"(?P<shown>livelesson/[0-9a-f]{32}"  # the rest of an id of /exp is its code
     r"|/presentations/"
     r"|userpassword="
+    r"|[?&]sid="
     r"|syringe_session="
     r"|Bearer )"
     r"[\w.~%-]+"

@@ -7,7 +7,7 @@ import os
 import signal
 import struct
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import asyncssh
@@ -40,6 +40,8 @@ class SshServer(asyncssh.SSHServer):
 
     async def serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         master, slave = os.openpty()
+        # Not by threads: one that waits for a terminal nobody reads could never be stopped.
+        os.set_blocking(master, False)
         _resize(master, *process.term_size[:2])
 
         def take_terminal() -> None:
@@ -66,7 +68,7 @@ class SshServer(asyncssh.SSHServer):
 
     async def _print(self, process: asyncssh.SSHServerProcess[bytes], master: int) -> None:
         with contextlib.suppress(BrokenPipeError):
-            while data := await asyncio.to_thread(_read, master):
+            while data := await _read(master):
                 process.stdout.write(data)
                 await process.stdout.drain()
 
@@ -83,14 +85,40 @@ class SshServer(asyncssh.SSHServer):
                 # The other side is gone: what reads the terminal must see its end.
                 os.killpg(self.shells[-1].pid, signal.SIGHUP)
                 return
-            await asyncio.to_thread(os.write, master, data)
+            await _write(master, data)
 
 
-def _read(master: int) -> bytes:
+async def _until(
+    add: Callable[[int, Callable[[], None]], None], remove: Callable[[int], bool], master: int
+) -> None:
+    ready = asyncio.Event()
+    add(master, ready.set)
     try:
-        return os.read(master, 65536)
-    except OSError:
-        return b""
+        await ready.wait()
+    finally:
+        remove(master)
+
+
+async def _read(master: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return os.read(master, 65536)
+        except BlockingIOError:
+            await _until(loop.add_reader, loop.remove_reader, master)
+        except OSError:
+            return b""
+
+
+async def _write(master: int, data: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    while data:
+        try:
+            data = data[os.write(master, data) :]
+        except BlockingIOError:
+            await _until(loop.add_writer, loop.remove_writer, master)
+        except OSError:
+            return
 
 
 def _resize(master: int, columns: int, rows: int) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway import terminals
+from gateway import shell_registry, terminals
 from gateway.shells import SCROLLBACK_BYTES
 from livelessons.models import LiveLesson
 from livelessons.states import Desired, State
@@ -124,7 +124,7 @@ async def test_a_slow_browser_slows_the_shell_and_loses_nothing(
 ):
     await count(terminal)
     await terminal.until(b"BEGIN\n")
-    (shell,) = gateway.application.terminals.shells
+    (shell,) = gateway.application.shells.shells
     held = -1
     async with asyncio.timeout(10):
         # Nobody reads the socket: what is under way fills up, and then all stands still.
@@ -199,7 +199,7 @@ async def test_output_goes_on_while_nobody_looks(
 ):
     await terminal.type("seq 400000; echo do''ne")
     await terminal.socket.close()
-    (shell,) = gateway.application.terminals.shells
+    (shell,) = gateway.application.shells.shells
     await until(lambda: shell.bytes_taken > 2_000_000)
 
     async with gateway.terminal(running, f"terminal={shell.id}") as socket:
@@ -235,7 +235,7 @@ async def test_a_browser_that_stopped_reading_can_be_taken_over(
 ):
     await count(terminal)
     await terminal.until(b"BEGIN\n")
-    (shell,) = gateway.application.terminals.shells
+    (shell,) = gateway.application.shells.shells
 
     async with gateway.terminal(running, f"terminal={shell.id}") as socket:
         newest = Terminal(socket)
@@ -272,11 +272,11 @@ async def test_a_shell_that_nobody_comes_back_to_ends(
     ssh: SshServer,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(terminals, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(shell_registry, "GRACE_SECONDS", 0.05)
     await terminal.socket.close()
     async with asyncio.timeout(10):
         await ssh.shells[0].wait()
-    await until(lambda: not gateway.application.terminals.shells)
+    await until(lambda: not gateway.application.shells.shells)
 
 
 async def test_exit_closes_the_terminal_after_its_last_output(terminal: Terminal):
@@ -441,7 +441,7 @@ async def test_an_endpoint_that_does_not_answer_is_given_up(
 async def test_a_livelesson_has_so_many_terminals_and_no_more(
     gateway: RunningGateway, running: LiveLesson, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(terminals, "SHELLS_PER_LIVELESSON", 2)
+    monkeypatch.setattr(shell_registry, "SHELLS_PER_LIVELESSON", 2)
     async with gateway.terminal(running) as first, gateway.terminal(running) as second:
         await Terminal(first).hello()
         await Terminal(second).hello()
@@ -449,7 +449,7 @@ async def test_a_livelesson_has_so_many_terminals_and_no_more(
             code, _, messages = await closing(third)
         assert (code, messages[0]["code"]) == (terminals.Close.TOO_MANY, "too_many_terminals")
         await first.close()
-        await until(lambda: gateway.application.terminals.left_count)
+        await until(lambda: gateway.application.shells.left_count)
         # A shell that its browser left makes room.
         async with gateway.terminal(running) as third:
             assert "id" in await Terminal(third).hello()
