@@ -49,6 +49,7 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
 from django.db import OperationalError, connection  # noqa: E402
 
+from garbage_collector.orphans import environments_compare  # noqa: E402
 from scheduler.backends.registry import current_backend  # noqa: E402
 
 _REDIS_SECONDS = 5
@@ -161,6 +162,8 @@ def main() -> int:
         migrate()
         import_curriculum(arguments.curriculum)
         changed = ensure_operator(arguments.operator, password)
+        # The last stop ended the lessons' environments; beat would find that out in a minute.
+        environments_compare()
     except _Refused as error:
         _print(refusal=str(error))
         return 1
