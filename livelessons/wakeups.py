@@ -1,6 +1,7 @@
 """Telling whoever watches that a livelesson changed. Missing one only makes things slower."""
 
 import logging
+from collections.abc import Sequence
 from functools import cache, partial
 from uuid import UUID
 
@@ -25,13 +26,16 @@ def _client() -> redis.Redis:
     )
 
 
-def _publish(live_lesson_id: UUID) -> None:
+def _publish(live_lesson_ids: Sequence[UUID]) -> None:
     try:
-        _client().publish(CHANNEL, str(live_lesson_id))
+        with _client().pipeline(transaction=False) as pipeline:
+            for live_lesson_id in live_lesson_ids:
+                pipeline.publish(CHANNEL, str(live_lesson_id))
+            pipeline.execute()
     except redis.RedisError as exc:
         logger.warning("wake-up not sent: %s", type(exc).__name__)
 
 
-def wake(live_lesson_id: UUID) -> None:
+def wake(*live_lesson_ids: UUID) -> None:
     """Publish after the current transaction commits; never raise because Redis is away."""
-    transaction.on_commit(partial(_publish, live_lesson_id))
+    transaction.on_commit(partial(_publish, live_lesson_ids))

@@ -9,9 +9,8 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from livelessons.errors import LeaseLost
 from livelessons.models import LiveEndpoint, LiveLesson
-from livelessons.services import leases_release, leases_take, live_lesson_move
+from livelessons.services import leases_release, leases_take
 from livelessons.states import State
 from scheduler import reachability
 from scheduler.backends.base import (
@@ -25,6 +24,7 @@ from scheduler.backends.base import (
     RuntimeBackend,
 )
 from scheduler.backends.registry import current_backend
+from scheduler.closings import Closings
 from scheduler.decisions import (
     AT_ONCE,
     Act,
@@ -91,20 +91,25 @@ class _Run:
         self.now = timezone.now()
         self.policy = policy()
         self.quiet: dict[timedelta | None, list[LiveLesson]] = defaultdict(list)
+        self.closings = Closings(self.now)
         self.again: list[UUID] = []
         self.soon: dict[timedelta, list[UUID]] = defaultdict(list)
+        self.watches: list[tuple[UUID, int, list[reachability.Target]]] = []
 
     def take_step(self) -> list[UUID]:
         observations, trouble = self._observe()
         failpoint(Failpoint.OBSERVED)
         for row in self.rows:
             self._step(row, observations.get(environment_ref(row), ABSENT), trouble)
+            if self.closings.are_due():
+                self._write()
+        self._write()
         for pause, rows in self.quiet.items():
             leases_release(live_lessons=rows, next_look_at=self._due(pause))
             failpoint(Failpoint.RELEASED)
         for wait, ids in self.soon.items():
             look_soon(ids, wait)
-        return self.again
+        return list(dict.fromkeys(self.again))
 
     def _observe(
         self,
@@ -126,17 +131,20 @@ class _Run:
     ) -> None:
         """Take one row a step; whatever goes wrong with it stays with it."""
         try:
-            try:
-                self._advance(row, seen, trouble)
-            except LeaseLost:
-                raise
-            except Exception:
-                logger.exception("reconciling failed", extra=_log_fields(row))
-                self._close(row, when_broken(row, self.now), ABSENT)
-        except LeaseLost:
-            # A wish came in between, or the lease ran out: what we saw is old, so look again.
-            leases_release(live_lessons=[row], next_look_at=self.now)
-            self.again.append(row.pk)
+            self._advance(row, seen, trouble)
+        except Exception:
+            logger.exception("reconciling failed", extra=_log_fields(row))
+            self._close(row, when_broken(row, self.now), ABSENT)
+
+    def _write(self) -> None:
+        lost = self.closings.write()
+        # A wish came in between, or the lease ran out: what we saw is old, so look again.
+        leases_release(live_lessons=lost, next_look_at=self.now)
+        self.again += [row.pk for row in lost]
+        # Only now do the rows say where the endpoints are that may answer.
+        for watch in self.watches:
+            reachability.watch(*watch)
+        self.watches.clear()
 
     def _advance(
         self,
@@ -187,15 +195,7 @@ class _Run:
         if decision.to is None and not decision.changes and not endpoints:
             self.quiet[decision.wait].append(row)
         else:
-            live_lesson_move(
-                live_lesson=row,
-                to=decision.to,
-                at=self.now,
-                next_look_at=self._due(decision.wait),
-                endpoints=endpoints,
-                **decision.changes,
-            )
-            failpoint(Failpoint.MOVED)
+            self.closings.add(row, decision, endpoints)
         if decision.wait == AT_ONCE:
             self.again.append(row.pk)
         elif decision.wait is not None:
@@ -220,7 +220,7 @@ class _Run:
                 if found.host:
                     targets.append(reachability.Target(endpoint.name, found.host, ports))
         if targets:
-            reachability.watch(row.pk, row.attempt, targets)
+            self.watches.append((row.pk, row.attempt, targets))
 
     def _due(self, wait: timedelta | None) -> datetime | None:
         return None if wait is None else self.now + wait

@@ -1,6 +1,6 @@
 """Records of sessions and livelessons. Asking for work is ``scheduler.services``' business."""
 
-from livelessons.services.leases import leases_release, leases_take, live_lesson_move
+from livelessons.services.leases import leases_release, leases_take, live_lessons_move
 from livelessons.services.livelessons import (
     live_lesson_create,
     live_lesson_extend,
@@ -22,9 +22,9 @@ __all__ = [
     "leases_take",
     "live_lesson_create",
     "live_lesson_extend",
-    "live_lesson_move",
     "live_lesson_touch",
     "live_lesson_wish",
+    "live_lessons_move",
     "lock_break",
     "lock_take",
     "session_create",

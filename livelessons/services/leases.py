@@ -63,14 +63,6 @@ def leases_take(*, live_lesson_ids: Sequence[UUID], ttl: timedelta) -> list[Live
     return rows
 
 
-def _held(live_lesson: LiveLesson) -> Q:
-    return Q(
-        pk=live_lesson.pk,
-        lease_token=live_lesson.lease_token,
-        generation=live_lesson.lease_generation,
-    )
-
-
 def leases_release(*, live_lessons: Sequence[LiveLesson], next_look_at: datetime | None) -> None:
     """Close runs that changed nothing but when to look again, in one statement.
 
@@ -92,20 +84,21 @@ def leases_release(*, live_lessons: Sequence[LiveLesson], next_look_at: datetime
     )
 
 
-def live_lesson_move(
+def live_lessons_move(
     *,
-    live_lesson: LiveLesson,
+    live_lessons: Sequence[LiveLesson],
     to: State | None,
     at: datetime,
     next_look_at: datetime | None,
     endpoints: Sequence[LiveEndpoint] = (),
     **changes: object,
 ) -> None:
-    """Write what a run found: the only statement that changes ``state``.
+    """Write what a run found of rows to which the same happened: what alone changes ``state``.
 
-    It happens if the run still holds its lease, no wish came in between, and ``states`` allows
-    the move; endpoints, history, lock and wake-up follow in the same transaction. ``to`` None
-    keeps the state. Raises LeaseLost or StaleTransition, having written nothing.
+    All rows are of one ``leases_take``. It happens if the run still holds their leases, no wish
+    came in between, and ``states`` allows the moves; endpoints, history, locks and wake-ups follow
+    in the same transaction. ``to`` None keeps the state. Raises LeaseLost or StaleTransition,
+    having written nothing of any row.
     """
     values: dict[str, object] = {
         **changes,
@@ -114,33 +107,47 @@ def live_lesson_move(
         "lease_until": None,
         "version": F("version") + 1,
     }
-    rows = LiveLesson.objects.filter(_held(live_lesson))
+    ids = [live_lesson.pk for live_lesson in live_lessons]
+    held = LiveLesson.objects.filter(
+        pk__in=ids, lease_token=live_lessons[0].lease_token, generation=F("lease_generation")
+    )
+    rows = held
     if to is not None:
         values |= {"state": to, "state_since": at}
         rows = rows.filter(state__in=sources_of(to))
     with transaction.atomic():
-        if not rows.update(**values):
-            if LiveLesson.objects.filter(_held(live_lesson)).exists():
-                raise StaleTransition(live_lesson_id=live_lesson.pk, to=to)
-            raise LeaseLost(live_lesson_id=live_lesson.pk)
+        if rows.update(**values) != len(ids):
+            # What is still held now was refused by the table of states.
+            refused = held.values_list("pk", flat=True).first()
+            if refused is not None:
+                raise StaleTransition(live_lesson_id=refused, to=to)
+            raise LeaseLost(live_lesson_id=ids[0])
         if endpoints:
             # All in one statement, which for updates alone would be a large one to put together.
             LiveEndpoint.objects.bulk_create(
                 endpoints, update_conflicts=True, unique_fields=["id"], update_fields=_OBSERVED
             )
-        for name, value in changes.items():
-            setattr(live_lesson, name, value)
+        for live_lesson in live_lessons:
+            for name, value in changes.items():
+                setattr(live_lesson, name, value)
         if to is not None:
-            live_lesson.state = to
-            LiveLessonChange.objects.create(
-                live_lesson=live_lesson,
-                at=at,
-                state=to,
-                stage=live_lesson.stage,
-                attempt=live_lesson.attempt,
-                reason_code=live_lesson.reason_code,
-                reason=live_lesson.reason,
-            )
-            if to in _UNLOCKING:
-                LiveLessonLock.objects.filter(live_lesson=live_lesson).delete()
-        wake(live_lesson.pk)
+            _note(live_lessons, to, at)
+        wake(*ids)
+
+
+def _note(live_lessons: Sequence[LiveLesson], to: State, at: datetime) -> None:
+    """Let history and action locks follow a move."""
+    LiveLessonChange.objects.bulk_create(
+        LiveLessonChange(
+            live_lesson=live_lesson,
+            at=at,
+            state=to,
+            stage=live_lesson.stage,
+            attempt=live_lesson.attempt,
+            reason_code=live_lesson.reason_code,
+            reason=live_lesson.reason,
+        )
+        for live_lesson in live_lessons
+    )
+    if to in _UNLOCKING:
+        LiveLessonLock.objects.filter(live_lesson__in=live_lessons).delete()

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -33,6 +33,12 @@ from scheduler.backends.base import (
     RuntimeBackend,
 )
 from scheduler.models import FakeEnvironment
+
+# A job that is there already wins over one of the same name.
+_ADD_JOB = """
+    UPDATE scheduler_fakeenvironment SET jobs = %s::jsonb || jobs
+    WHERE name = %s AND deleting_at IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +133,11 @@ class FakeBackend(RuntimeBackend):
 
     def configure(self, spec: EnvironmentSpec, *, stage: int, endpoint: str, run: int) -> None:
         self._perhaps_unavailable(script_for(spec.lesson.slug))
-        with transaction.atomic():
-            row = (
-                FakeEnvironment.objects.select_for_update()
-                .filter(name=spec.ref.name, deleting_at=None)
-                .first()
-            )
-            if row is None:
+        job = {f"{endpoint}/{run}": timezone.now().isoformat()}
+        with connection.cursor() as cursor:
+            cursor.execute(_ADD_JOB, [json.dumps(job), spec.ref.name])
+            if not cursor.rowcount:
                 raise BackendRejected(reason="the environment is gone", reason_code="vanished")
-            key = f"{endpoint}/{run}"
-            if key not in row.jobs:
-                row.jobs[key] = timezone.now().isoformat()
-                row.save(update_fields=["jobs"])
 
     def destroy(self, ref: EnvironmentRef) -> None:
         rows = FakeEnvironment.objects.filter(name=ref.name, instance=settings.SYRINGE_INSTANCE)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from livelessons.errors import LeaseLost, StaleTransition
 from livelessons.models import LiveLesson
-from livelessons.services import leases_release, leases_take, live_lesson_move
+from livelessons.services import leases_release, leases_take, live_lessons_move
 from livelessons.services.locks import lock_take
 from livelessons.states import ALLOWED, Action, State
 
@@ -22,7 +22,7 @@ def take(live_lesson):
 
 
 def move(row, to, **changes):
-    live_lesson_move(live_lesson=row, to=to, at=timezone.now(), next_look_at=None, **changes)
+    live_lessons_move(live_lessons=[row], to=to, at=timezone.now(), next_look_at=None, **changes)
 
 
 @pytest.mark.parametrize(("old", "new"), list(itertools.product(State, State)))
@@ -108,3 +108,26 @@ def test_a_move_shows_in_the_version(make_live_lesson):
     move(take(live_lesson), State.BOOTING)
 
     assert LiveLesson.objects.get(pk=live_lesson.pk).version == live_lesson.version + 1
+
+
+def test_rows_move_together_or_not_at_all(make_live_lesson):
+    ours, wished = make_live_lesson(), make_live_lesson()
+    rows = leases_take(live_lesson_ids=[ours.pk, wished.pk], ttl=TTL)
+    LiveLesson.objects.filter(pk=wished.pk).update(generation=F("generation") + 1)
+
+    with pytest.raises(LeaseLost):
+        live_lessons_move(live_lessons=rows, to=State.BOOTING, at=timezone.now(), next_look_at=None)
+
+    ours.refresh_from_db()
+    assert ours.state == State.INITIALIZED
+    assert not ours.history.exists()
+
+
+def test_a_refusal_names_the_row_that_the_table_refuses(make_live_lesson):
+    fine, ended = make_live_lesson(), make_live_lesson(state=State.DELETED)
+    rows = leases_take(live_lesson_ids=[fine.pk, ended.pk], ttl=TTL)
+
+    with pytest.raises(StaleTransition) as caught:
+        live_lessons_move(live_lessons=rows, to=State.BOOTING, at=timezone.now(), next_look_at=None)
+
+    assert caught.value.context["live_lesson_id"] == ended.pk

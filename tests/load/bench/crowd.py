@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.load.bench.figures import median
 from tests.load.bench.learners import Learner
 from tests.load.bench.parts import Bench
 from tests.load.bench.results import Result
@@ -19,7 +20,7 @@ _CLIENTS = 4
 _LESSONS = 25
 READY_SECONDS = 180
 _WORKERS = ("worker-1", "worker-2")
-_MEGABYTE = 1024 * 1024
+_SCHEDULER = (*_WORKERS, "beat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +38,35 @@ def measure(bench: Bench) -> Sequence[Result]:
     """Return how long the last one took after the last POST, and what workers and queue did."""
     scale = bench.scale
     crowd = boot_crowd(number=scale.crowd, boot_seconds=scale.crowd_boot_seconds, say=bench.say)
-    ready = crowd.samples[-1].states.get("READY", 0)
-    waiting = [s for s in crowd.samples if s.at > crowd.posted]
+    samples = crowd.samples
+    booting = max(s.states.get("BOOTING", 0) for s in samples)
+    ready = samples[-1].states.get("READY", 0)
     seconds = (crowd.ended or time.monotonic()) - crowd.posted
     return [
-        Result(f"{crowd.number} starts: POSTs a second", _rate(crowd), "1/s"),
-        Result("most of them on their way at one time", _most_under_way(crowd), ""),
-        Result(f"{crowd.number} booting at once: READY", ready, "", crowd.number, at_least=True),
+        Result(f"{crowd.number} starts, POSTs a second", _rate(crowd), "1/s"),
+        Result("booting at one time", booting, "", 0.95 * crowd.number, at_least=True),
+        Result("of them READY", ready, "", crowd.number, at_least=True),
         Result("all READY after the last POST", seconds, "s", READY_SECONDS),
-        Result("largest growth of a worker's memory", _growth(waiting), "%", 15),
-        Result("largest worker", max(max(s.memory) for s in crowd.samples) / _MEGABYTE, "MB"),
-        Result("longest queue", max(s.queue for s in crowd.samples), "messages", crowd.number),
-        Result("queue at the end", crowd.samples[-1].queue, "messages", 100),
+        Result("growth of the worse worker's memory", _growth(samples), "%", 15),
+        Result("memory of the larger worker", max(max(s.memory) for s in samples) / 1e6, "MB"),
+        Result("longest queue", max(s.queue for s in samples), "messages", 1.1 * crowd.number),
+        Result("queue while they become READY, median", _usual_queue(crowd), "messages", 100),
+        Result("queue at the end", samples[-1].queue, "messages", 100),
     ]
 
 
 def boot_crowd(*, number: int, boot_seconds: float, say: Callable[[str], None]) -> Crowd:
-    """Start as many livelessons as fast as the API takes them and watch until all are READY."""
+    """Start as many livelessons as the API takes, then let the workers at them all at once.
+
+    So all of them boot at the same time, however long the POSTs take on a slow machine.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
         Stack(
             backend=FAKE,
             workers=len(_WORKERS),
             web_workers=2,
-            without=("gateway", "gc"),
+            without=("gateway", "gc", *_SCHEDULER),
             env={
                 "SYRINGE_SESSIONS_PER_ADDRESS": "0",
                 "SYRINGE_LIVELESSONS_PER_SESSION": "0",
@@ -69,12 +75,14 @@ def boot_crowd(*, number: int, boot_seconds: float, say: Callable[[str], None]) 
         ) as stack,
     ):
         stack.manage("import_curriculum", str(generate_curriculum(Path(folder), lessons=_LESSONS)))
+        say(f"{number} starts by {_CLIENTS} clients")
+        began = time.monotonic()
+        _post_all(stack, number)
+        posted = time.monotonic()
+        say(f"all posted after {posted - began:.0f} s, each boots for {boot_seconds:g} s")
+        for name in _SCHEDULER:
+            stack.start(name)
         with Sampler(stack, _WORKERS) as sampler:
-            say(f"{number} starts by {_CLIENTS} clients")
-            began = time.monotonic()
-            _post_all(stack, number)
-            posted = time.monotonic()
-            say(f"all posted after {posted - began:.0f} s, each boots for {boot_seconds:g} s")
             ended = _wait_for_all(sampler, number, posted + READY_SECONDS + 20, say)
         return Crowd(number, began, posted, ended, sampler.samples)
 
@@ -127,13 +135,13 @@ def _rate(crowd: Crowd) -> float:
     return crowd.number / (crowd.posted - crowd.began)
 
 
-def _most_under_way(crowd: Crowd) -> int:
-    return max(sum(s.states.values()) - s.states.get("READY", 0) for s in crowd.samples)
+def _usual_queue(crowd: Crowd) -> float:
+    """Return the median length of the queue from when the first was READY: it may not pile up."""
+    return median([s.queue for s in crowd.samples if s.states.get("READY")] or [0])
 
 
 def _growth(samples: Sequence[Sample]) -> float:
-    """Return by how many per cent the worst worker grew while nothing new came in."""
-    worst = 0.0
-    for before, after in zip(samples[0].memory, samples[-1].memory, strict=True):
-        worst = max(worst, 100 * (after - before) / before)
-    return worst
+    """Return by how many per cent the worse worker grew since all of them were booting."""
+    first = next((s for s in samples if not s.states.get("INITIALIZED")), samples[0])
+    pairs = zip(first.memory, samples[-1].memory, strict=True)
+    return max(100 * (after - before) / before for before, after in pairs)
