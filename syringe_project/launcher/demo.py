@@ -26,7 +26,6 @@ from syringe_project.launcher.console import Console, Refusal
 
 READY_SECONDS = 120
 ANSWER_SECONDS = 15
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -177,13 +176,16 @@ async def work_through(
                 )
             with console.step("The same terminal goes on"):
                 await within(ANSWER_SECONDS, "the command", run_in_terminal(socket, "pwd"))
+        ran_here = bool(await asyncio.to_thread(traces_on_this_machine, live_lesson_id))
         with console.step("Ended the lesson"):
             await learner.ask("DELETE", path)
             await within(READY_SECONDS, "the end", learner.wait_for(live_lesson_id, "DELETED"))
         with console.step("The terminal closed, and said why") as step:
             step.text = f"The terminal closed: {await within(ANSWER_SECONDS, 'it', closed(socket))}"
     with console.step("Nothing is left") as step:
-        step.text = await within(READY_SECONDS, "the clean-up", look_for_rest(learner, path))
+        step.text = await within(
+            READY_SECONDS, "the clean-up", look_for_rest(learner, live_lesson_id, ran_here=ran_here)
+        )
 
 
 def first_terminal(live: _Json) -> tuple[str, str]:
@@ -213,8 +215,9 @@ async def closed(socket: ClientConnection) -> str:
     return socket.close_reason or f"code {socket.close_code}"
 
 
-async def look_for_rest(learner: Learner, path: str) -> str:
-    """Say what shows that nothing is left: in the API and, when it is this one, on the machine."""
+async def look_for_rest(learner: Learner, live_lesson_id: str, *, ran_here: bool) -> str:
+    """Say what shows that nothing is left: in the API and, if it ran here, on this machine."""
+    path = f"/api/v1/livelessons/{live_lesson_id}"
     response = await learner.client.get(path, headers=learner.headers())
     if response.status_code == httpx.codes.NOT_FOUND:
         said = "the API knows it no more"
@@ -222,23 +225,27 @@ async def look_for_rest(learner: Learner, path: str) -> str:
         said = f"the API says {response.json()['state']}"
         if response.json()["ended_at"] is None:
             raise Refusal(f"The lesson has no end, though {said}.")
-    if learner.client.base_url.host not in _LOOPBACK:
+    if not ran_here:
         return f"Nothing is left: {said}"
-    mark = path.rpartition("/")[2].replace("-", "")
-    while rest := await asyncio.to_thread(rest_on_this_machine, mark):
-        # Namespaces and their folders may outlast their last process by a moment.
+    while await asyncio.to_thread(traces_on_this_machine, live_lesson_id):  # noqa: ASYNC110
+        # Namespaces may outlast their last process by a moment, and nobody tells when they end.
         await asyncio.sleep(0.1)
-        del rest
-    return f"Nothing is left: {said}, and this machine has no process or file of it"
+    return f"Nothing is left: {said}, and its processes and files on this machine are gone"
 
 
-def rest_on_this_machine(mark: str) -> list[str]:
-    """Name processes and files that carry the livelesson's id."""
-    found = [str(file) for file in environment().instance_folder.rglob(f"*{mark}*")]
-    for command in Path("/proc").glob("[0-9]*/cmdline"):
+def traces_on_this_machine(live_lesson_id: str) -> list[str]:
+    """Name the files of a livelesson's sandboxes, and the processes that hold one open."""
+    folder = environment().instance_folder
+    mark = live_lesson_id.replace("-", "")
+    found = [str(file) for file in folder.rglob(f"*{mark}*")]
+    for process in Path("/proc").glob("[0-9]*"):
+        # Processes and files may be gone before we look, or be other users'.
         with contextlib.suppress(OSError):
-            if mark.encode() in command.read_bytes():
-                found.append(str(command.parent))
+            for link in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    path = link.readlink()
+                    if path.is_relative_to(folder) and mark in str(path):
+                        found.append(str(process))
     return found
 
 

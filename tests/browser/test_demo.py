@@ -23,7 +23,7 @@ def test_the_whole_visit_works_and_leaves_nothing(stack: Stack):
     assert done.returncode == 0, done.stdout + done.stderr
     for step in ("session", "READY", "6 x 7 is 42", "stage 2 of 2", "Ended", "Nothing is left"):
         assert re.search(rf"^ *\d+\.\d\d s .*{step}", done.stdout, re.MULTILINE), done.stdout
-    assert "no process or file of it" in done.stdout
+    assert "its processes and files on this machine are gone" in done.stdout
 
 
 def test_by_itself_it_chooses_a_lesson_with_a_terminal(stack: Stack):
