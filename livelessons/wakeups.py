@@ -27,8 +27,11 @@ def _client() -> redis.Redis:
 
 
 def _publish(live_lesson_ids: Sequence[UUID]) -> None:
+    # Kept while its pipeline works: threads that come first may each make a client, and one that
+    # nobody holds closes its connections.
+    client = _client()
     try:
-        with _client().pipeline(transaction=False) as pipeline:
+        with client.pipeline(transaction=False) as pipeline:
             for live_lesson_id in live_lesson_ids:
                 pipeline.publish(CHANNEL, str(live_lesson_id))
             pipeline.execute()
