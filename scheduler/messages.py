@@ -15,6 +15,12 @@ RECONCILE = "scheduler.reconcile"
 CHUNK = 100
 """Livelessons in one message, and so in one call to the backend."""
 
+WAKE_UP_SECONDS = 5
+"""A wake-up that waited longer is thrown away: the sweep has found the livelesson since.
+
+So a rush of starts cannot keep the workers busy with what the sweep's chunks do at less cost.
+"""
+
 
 def chunks(ids: Iterable[UUID], size: int = CHUNK) -> Iterable[list[UUID]]:
     """Cut the ids into lists of at most ``size``."""
@@ -23,13 +29,17 @@ def chunks(ids: Iterable[UUID], size: int = CHUNK) -> Iterable[list[UUID]]:
         yield chunk
 
 
-def enqueue_reconcile(live_lesson_ids: Sequence[UUID]) -> bool:
+def enqueue_reconcile(
+    live_lesson_ids: Sequence[UUID], *, expires: int | None = WAKE_UP_SECONDS
+) -> bool:
     """Ask a worker to look at these livelessons; say whether the broker took the message.
 
     Never raises because the broker is away: the sweep finds the rows that are due.
     """
     try:
-        current_app.send_task(RECONCILE, args=[[str(pk) for pk in live_lesson_ids]])
+        current_app.send_task(
+            RECONCILE, args=[[str(pk) for pk in live_lesson_ids]], expires=expires
+        )
     except (KombuError, redis.RedisError, OSError) as exc:
         logger.warning("wake-up not sent, the sweep will find it: %s", type(exc).__name__)
         return False

@@ -42,6 +42,7 @@ def due_sweep() -> int:
             claimed: list[UUID] = [row[0] for row in cursor.fetchall()]
     failpoint(Failpoint.SWEEP_CLAIMED)
     for chunk in chunks(claimed):
-        enqueue_reconcile(chunk)
+        # They are claimed, so nobody else finds them for a while.
+        enqueue_reconcile(chunk, expires=None)
         failpoint(Failpoint.SWEEP_ENQUEUED)
     return len(claimed)

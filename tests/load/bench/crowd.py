@@ -18,7 +18,7 @@ from tests.stack import FAKE, Stack
 
 _CLIENTS = 4
 _LESSONS = 25
-READY_SECONDS = 180
+READY_SECONDS = 120
 _WORKERS = ("worker-1", "worker-2")
 _SCHEDULER = (*_WORKERS, "beat")
 
