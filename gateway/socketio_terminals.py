@@ -3,7 +3,8 @@
 The page opens a session by a GET that names no ``sid``. Its query holds what ``/exp`` gave it as a
 terminal's host, port, user and password. The password is a token, and what does not fit it gets
 an ``ssherror`` and the end of the connection in the same answer: no session, no lookup, no
-connection to anywhere. After that the session's id stands for all of it.
+connection to anywhere. After that the session's id stands for all of it. (What the page still
+sends after a refusal goes to an id that stands for nothing.)
 
 A session is read by GETs that wait for something to say (one at a time) and written to by POSTs.
 It moves to a WebSocket in four steps: the page opens one with its ``sid`` and sends ``2probe``;
@@ -18,60 +19,45 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Mapping
-from secrets import token_urlsafe
 from urllib.parse import parse_qsl
 
-from django.conf import settings
 from django.utils import timezone
 
 from gateway import shell_registry
-from gateway.asgi import (
-    ClientGone,
-    Headers,
-    Receive,
-    Scope,
-    Send,
-    header,
-    respond,
-    wait_for_disconnect,
-)
+from gateway.asgi import ClientGone, Receive, Scope, Send
 from gateway.database import Database
-from gateway.engineio import (
-    CONNECTED,
-    PROBE,
-    PROBED,
-    UPGRADE,
-    Malformed,
-    Packet,
-    Type,
-    decode_payload,
-    encode_payload,
-)
+from gateway.engineio import CONNECTED, PROBE, PROBED, UPGRADE, Malformed, Packet, Type
 from gateway.racing import race
 from gateway.shell_registry import ShellRegistry, TooManyTerminals
+from gateway.socketio_requests import (
+    BAD_HANDSHAKE_METHOD,
+    BAD_REQUEST,
+    UNKNOWN_SESSION,
+    UNKNOWN_TRANSPORT,
+    UNSUPPORTED_VERSION,
+    Problem,
+    answer,
+    answer_ok,
+    answer_poll,
+    answer_post,
+    answer_preflight,
+    cors_headers,
+    refuse,
+)
 from gateway.socketio_sessions import PING_SECONDS, PONG_SECONDS, Session, refusal
 from gateway.usage import Usage
 from livelessons.terminal_tokens import terminal_admit
 from syringe_project.errors import SyringeError, TooMany
 
 MAX_SESSIONS = 2000
-MAX_POST_BYTES = 1024 * 1024
 UPGRADE_TIMEOUT_SECONDS = 10.0
 CLOSE_TIMEOUT_SECONDS = 2.0
-PREFLIGHT_SECONDS = 600
-_TEXT = "text/plain; charset=UTF-8"
+_REFUSED_ID = "refused"
 
 # Codes of a WebSocket's end, RFC 6455.
 _NORMAL = 1000
 _PROTOCOL_ERROR = 1002
 _SERVICE_RESTART = 1012
-
-# What the protocol answers with status 400, by the numbers it has for that.
-_UNKNOWN_TRANSPORT = (0, "Transport unknown")
-_UNKNOWN_SESSION = (1, "Session ID unknown")
-_BAD_HANDSHAKE_METHOD = (2, "Bad handshake method")
-_BAD_REQUEST = (3, "Bad request")
-_UNSUPPORTED_VERSION = (5, "Unsupported protocol version")
 
 Query = Mapping[str, str]
 
@@ -79,10 +65,6 @@ Query = Mapping[str, str]
 class GatewayFull(TooMany):
     code = "gateway_full"
     template = "Too many terminals are open. Try again in a few minutes."
-
-
-class TooLarge(Exception):
-    """A body has more bytes than any page has to say at once."""
 
 
 class SocketIoTerminals:
@@ -95,9 +77,9 @@ class SocketIoTerminals:
         self._sessions: dict[str, Session] = {}
 
     @property
-    def session_count(self) -> int:
-        """How many sessions there are, those included that only have their last words to say."""
-        return len(self._sessions)
+    def sessions(self) -> list[Session]:
+        """Every session, those included that only have their last words to say."""
+        return list(self._sessions.values())
 
     def close(self) -> None:
         """End every session; pages come back by themselves."""
@@ -106,32 +88,26 @@ class SocketIoTerminals:
 
     async def serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of long polling."""
-        cors = _cors_headers(scope)
+        cors = cors_headers(scope)
         query = _query(scope)
         method = scope["method"]
         if method == "OPTIONS":
-            await _answer_preflight(send, cors)
-        elif query.get("EIO") != "3":
-            await _refuse(send, _UNSUPPORTED_VERSION, cors)
-        elif query.get("transport") != "polling":
-            await _refuse(send, _UNKNOWN_TRANSPORT, cors)
-        elif "j" in query:
-            # An answer that runs as a script of any page.
-            await _refuse(send, _BAD_REQUEST, cors)
+            await answer_preflight(send, cors)
+        elif problem := _problem_of(query, method):
+            await refuse(send, problem, cors)
         elif "sid" not in query:
-            if method == "GET":
-                _, packets = self._greet(query, upgrades=["websocket"])
-                await _answer(send, packets, cors)
-            else:
-                await _refuse(send, _BAD_HANDSHAKE_METHOD, cors)
+            _, packets = self._greet(query, upgrades=["websocket"])
+            await answer(send, packets, cors)
+        elif query["sid"] == _REFUSED_ID and method == "POST":
+            await answer_ok(send, cors)
         elif (session := self._sessions.get(query["sid"])) is None:
-            await _refuse(send, _UNKNOWN_SESSION, cors)
-        elif method == "GET" and not session.polling and not session.upgraded:
-            await _answer_poll(session, receive, send, cors)
-        elif method == "POST" and not session.posting and not session.upgraded:
-            await _answer_post(session, receive, send, cors)
+            await refuse(send, UNKNOWN_SESSION, cors)
+        elif session.upgraded or (session.polling if method == "GET" else session.posting):
+            await refuse(send, BAD_REQUEST, cors)
+        elif method == "GET":
+            await answer_poll(session, receive, send, cors)
         else:
-            await _refuse(send, _BAD_REQUEST, cors)
+            await answer_post(session, receive, send, cors)
 
     async def serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket, be it a session's second transport or its first."""
@@ -164,7 +140,7 @@ class SocketIoTerminals:
         try:
             session = self._admit(query)
         except SyringeError as exc:
-            return None, [_opening(token_urlsafe(20), []), CONNECTED, *refusal(str(exc))]
+            return None, [_opening(_REFUSED_ID, []), CONNECTED, *refusal(str(exc))]
         return session, [_opening(session.id, upgrades), CONNECTED]
 
     def _admit(self, query: Query) -> Session:
@@ -213,112 +189,20 @@ def _opening(sid: str, upgrades: list[str]) -> Packet:
     )
 
 
+def _problem_of(query: Query, method: str) -> Problem | None:
+    if query.get("EIO") != "3":
+        return UNSUPPORTED_VERSION
+    if query.get("transport") != "polling":
+        return UNKNOWN_TRANSPORT
+    if "sid" not in query and method != "GET":
+        return BAD_HANDSHAKE_METHOD
+    # With "j" the page wants a script, which pages of any origin could run.
+    return BAD_REQUEST if "j" in query or method not in {"GET", "POST"} else None
+
+
 def _query(scope: Scope) -> Query:
     """Return the query; of a name that occurs twice, the last value."""
     return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-
-
-def _cors_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Let pages of the origins that may use ``/exp`` read the answer.
-
-    Their scripts ask with credentials, though none counts, so the origin has to be named.
-    """
-    origin = header(scope, b"origin")
-    vary = (b"vary", b"origin")
-    if getattr(settings, "CORS_ALLOW_ALL_ORIGINS", False) or origin in getattr(
-        settings, "CORS_ALLOWED_ORIGINS", ()
-    ):
-        allowed = [
-            (b"access-control-allow-origin", origin.encode("latin-1")),
-            (b"access-control-allow-credentials", b"true"),
-        ]
-        return [*allowed, vary] if origin else [vary]
-    return [vary]
-
-
-async def _answer_preflight(send: Send, cors: Headers) -> None:
-    headers = [
-        (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-        (b"access-control-allow-headers", b"content-type"),
-        (b"access-control-max-age", str(PREFLIGHT_SECONDS).encode()),
-        *cors,
-    ]
-    await respond(send, status=200, body=b"", content_type=_TEXT, headers=headers)
-
-
-async def _refuse(
-    send: Send, problem: tuple[int, str], cors: Headers, *, status: int = 400
-) -> None:
-    code, message = problem
-    body = json.dumps({"code": code, "message": message}).encode()
-    await respond(send, status=status, body=body, content_type="application/json", headers=cors)
-
-
-async def _answer(send: Send, packets: list[Packet], cors: Headers) -> None:
-    body = encode_payload(packets)
-    await respond(send, status=200, body=body, content_type=_TEXT, headers=cors)
-
-
-async def _answer_poll(session: Session, receive: Receive, send: Send, cors: Headers) -> None:
-    session.heard()
-    session.polling = True
-    answerable = False
-
-    async def wait() -> None:
-        nonlocal answerable
-        await session.wait_for_poll()
-        answerable = True
-
-    try:
-        await race(wait(), wait_for_disconnect(receive))
-    finally:
-        # Before the answer: the page asks again as soon as it has it.
-        session.polling = False
-    if answerable:
-        await _answer(send, session.take_for_poll(), cors)
-    else:
-        # A page that is left breaks off its poll; nothing else tells that it went.
-        session.close()
-
-
-async def _answer_post(session: Session, receive: Receive, send: Send, cors: Headers) -> None:
-    session.posting = True
-    try:
-        body = await _read_body(receive)
-        packets = decode_payload(body)
-        await race(_hear_all(session, packets), session.gone.wait())
-    except Malformed:
-        session.close()
-        await _refuse(send, _BAD_REQUEST, cors)
-    except TooLarge:
-        session.close()
-        await _refuse(send, _BAD_REQUEST, cors, status=413)
-    except ClientGone:
-        session.close()
-    else:
-        # Before the answer: the page may send more as soon as it has it.
-        session.posting = False
-        await respond(send, status=200, body=b"ok", content_type=_TEXT, headers=cors)
-    finally:
-        session.posting = False
-
-
-async def _read_body(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body += message.get("body", b"")
-        if len(body) > MAX_POST_BYTES:
-            raise TooLarge
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-async def _hear_all(session: Session, packets: list[Packet]) -> None:
-    for packet in packets:
-        await session.hear(packet)
 
 
 async def _upgrade(session: Session, receive: Receive, send: Send) -> bool:

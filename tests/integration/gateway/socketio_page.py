@@ -56,9 +56,9 @@ class Page:
     closed: bool = False
     socket: ClientConnection | None = None
 
-    def query(self, transport: str, **changes: str) -> dict[str, str]:
+    def query(self, **changes: str) -> dict[str, str]:
         sid = {"sid": self.sid} if self.sid else {}
-        return {**self.login, "EIO": "3", "transport": transport, **sid, **changes}
+        return {**self.login, "EIO": "3", "transport": "polling", **sid, **changes}
 
     async def get(self, **changes: str) -> httpx.Response:
         query = self.query(**{"transport": "polling", **changes})
@@ -67,14 +67,14 @@ class Page:
     async def post(self, *packets: str) -> httpx.Response:
         return await self.browser.post(
             "/socket.io/",
-            params=self.query("polling"),
+            params=self.query(),
             content=payload(*packets),
             headers={"Content-Type": "text/plain;charset=UTF-8"},
         )
 
     def websocket(self) -> connect:
         host = f"{self.browser.base_url.host}:{self.browser.base_url.port}"
-        query = urlencode(self.query("websocket"))
+        query = urlencode(self.query(transport="websocket"))
         return connect(f"ws://{host}/socket.io/?{query}", compression=None, max_size=None)
 
     async def open(self) -> None:
