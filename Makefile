@@ -36,6 +36,7 @@ lock: ## Resolve pyproject.toml into the hashed requirement files
 bench: ## Measure, print a table and write .bench/results.json
 	@$(LAUNCHER) beside-servers -- -m tests.load.bench $(ARGS)
 
+chaos: export CHAOS_AWAY_SECONDS ?= 60
 chaos: ## Kill and restart real processes, the long form
 	@$(LAUNCHER) test -- -n 0 -m chaos tests/chaos $(ARGS)
 

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.load
 
 @pytest.mark.timeout(300)
 def test_a_crowd_becomes_ready_and_its_queue_drains():
-    crowd = boot_crowd(number=100, boot_seconds=2, say=print)
+    crowd = boot_crowd(number=100, boot_seconds=2, say=print, twice=True)
 
-    last = crowd.samples[-1]
-    assert last.states == {"READY": 100}
-    assert last.queue == 0
+    for samples, ready in ((crowd.samples, 100), (crowd.later, 200)):
+        assert samples[-1].states == {"READY": ready}
+        assert samples[-1].queue == 0

@@ -23,7 +23,7 @@ PARTS = (
     Part("throughput", "requests a second beside a bare view", 240, throughput.measure),
     Part("imports", "curricula into the database", 90, imports.measure),
     Part("sandboxes", "real sandboxes and their terminals", 90, sandboxes.measure),
-    Part("crowd", "thousands of livelessons booting at once", 400, crowd.measure),
+    Part("crowd", "thousands of livelessons booting at once", 700, crowd.measure),
 )
 
 
