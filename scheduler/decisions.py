@@ -59,6 +59,8 @@ REASONS: dict[ReasonCode, str] = {
     ReasonCode.IMAGE_PULL: "Fetching the image.",
     ReasonCode.IMAGE_MISSING: "An image of this lesson is not available here.",
     ReasonCode.NO_CAPACITY: "There is no room for another lesson at the moment.",
+    ReasonCode.UNSCHEDULABLE: "No machine of the cluster can run this lesson.",
+    ReasonCode.FOLDER_MISSING: "The lesson's files could not be fetched.",
     ReasonCode.CRASHED: "An endpoint of this lesson crashed.",
     ReasonCode.CONFIGURATION_FAILED: "Configuring the endpoints for this stage failed.",
     ReasonCode.CONFIGURATION_UNSUPPORTED: "This lesson's configuration is not possible here.",

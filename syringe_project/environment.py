@@ -17,14 +17,14 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 # `make up` writes its settings there, so that ./manage.py in another terminal finds the same
 # servers; variables win over the file.
-_ENV_FILE = os.environ.get("SYRINGE_ENV_FILE", str(PROJECT_ROOT / ".data" / "environment"))
+ENV_FILE = os.environ.get("SYRINGE_ENV_FILE", str(PROJECT_ROOT / ".data" / "environment"))
 
 
 class Environment(BaseSettings):
     """The ``SYRINGE_*`` variables, typed; secrets have no default, so a missing one stops boot."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SYRINGE_", env_file=_ENV_FILE, frozen=True, extra="ignore"
+        env_prefix="SYRINGE_", env_file=ENV_FILE, frozen=True, extra="ignore"
     )
 
     secret_key: SecretStr = Field(
@@ -81,7 +81,9 @@ class Environment(BaseSettings):
     backend: str = Field(
         default="scheduler.backends.local.LocalBackend",
         description="Dotted path of the place where lessons run: "
-        "`scheduler.backends.local.LocalBackend` or `scheduler.backends.fake.FakeBackend`.",
+        "`scheduler.backends.local.LocalBackend`, "
+        "`scheduler.backends.kubernetes.KubernetesBackend` or "
+        "`scheduler.backends.fake.FakeBackend`.",
     )
     fake_script: str = Field(
         default="{}",
@@ -135,6 +137,11 @@ class Environment(BaseSettings):
     bundle_max_bytes: int = Field(
         default=64 * 1024 * 1024, ge=1024, description="Largest lesson folder, packed, in bytes."
     )
+    bundle_url: str = Field(
+        default="http://localhost:8002",
+        description="Address at which lessons' pods reach the bundle service, without a trailing "
+        "slash.",
+    )
     sentry_dsn: SecretStr = Field(
         default=SecretStr(""), description="Where errors are reported to; empty: nowhere."
     )
@@ -147,7 +154,7 @@ class Environment(BaseSettings):
         "`NAME` or `NAME@FILE`, where FILE keeps it from happening twice.",
     )
 
-    @field_validator("public_url")
+    @field_validator("public_url", "bundle_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")

@@ -5,6 +5,7 @@ from typing import Any
 import dj_database_url
 
 from syringe_project.environment import PROJECT_ROOT, environment, split_list
+from syringe_project.kubernetes_environment import kubernetes_environment
 from syringe_project.observability import errors as error_reporting
 from syringe_project.observability.logs import logging_config
 
@@ -30,6 +31,8 @@ SYRINGE_MAX_LIFETIME_SECONDS = env.max_lifetime_seconds
 SYRINGE_SESSION_TIMEOUT_SECONDS = env.session_timeout_seconds
 SYRINGE_RETENTION_SECONDS = env.retention_seconds
 SYRINGE_BUNDLE_MAX_BYTES = env.bundle_max_bytes
+SYRINGE_BUNDLE_URL = env.bundle_url
+SYRINGE_KUBERNETES = kubernetes_environment()
 SYRINGE_FAILPOINT = env.failpoint
 SYRINGE_REDIS_URL = env.redis_url.get_secret_value()
 

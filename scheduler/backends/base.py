@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from threading import Event
 from typing import ClassVar
 from uuid import UUID
 
@@ -43,6 +44,8 @@ class ReasonCode(StrEnum):
     IMAGE_PULL = "image_pull"
     IMAGE_MISSING = "image_missing"
     NO_CAPACITY = "no_capacity"
+    UNSCHEDULABLE = "unschedulable"
+    FOLDER_MISSING = "folder_missing"
     CRASHED = "crashed"
     CONFIGURATION_FAILED = "configuration_failed"
     CONFIGURATION_UNSUPPORTED = "configuration_unsupported"
@@ -90,6 +93,16 @@ class EnvironmentRef:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceSpec:
+    """What an image needs, as Kubernetes writes quantities; empty where the backend decides."""
+
+    cpu_request: str = ""
+    cpu_limit: str = ""
+    memory_request: str = ""
+    memory_limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSpec:
     """What an endpoint is made of; the passwords are for inside the lesson's network."""
 
@@ -101,6 +114,7 @@ class ImageSpec:
     ssh_password: str = field(default="", repr=False)
     config_user: str = ""
     config_password: str = field(default="", repr=False)
+    resources: ResourceSpec = ResourceSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +177,9 @@ class LessonSpec:
 class EnvironmentSpec:
     """Everything a backend needs to build one environment.
 
-    ``access_password`` is random per environment; ``read_bundle`` returns the lesson's folder
-    as tar.gz whose SHA-256 is ``lesson.bundle_sha256`` and is called only when it is needed.
+    ``access_password`` is random per environment. ``read_bundle`` returns the lesson's folder
+    as tar.gz whose SHA-256 is ``lesson.bundle_sha256`` and is called only when it is needed;
+    ``bundle_url`` is where a pod gets the same, signed and so a secret.
     """
 
     ref: EnvironmentRef
@@ -172,6 +187,7 @@ class EnvironmentSpec:
     lesson: LessonSpec
     access_password: str = field(repr=False)
     read_bundle: Callable[[], bytes] = field(repr=False, compare=False)
+    bundle_url: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +254,9 @@ class RuntimeBackend(abc.ABC):
     on_this_machine: ClassVar[bool] = False
     """Environments are processes of this machine, so `make up` ends them when it stops."""
 
+    runs_guides: ClassVar[bool] = False
+    """Jupyter guides get an endpoint of their own, ``lessons.specs.GUIDE_ENDPOINT``."""
+
     @abc.abstractmethod
     def ensure(self, spec: EnvironmentSpec) -> None:
         """Ask for the environment to exist. Returns before it is ready."""
@@ -267,6 +286,21 @@ class RuntimeBackend(abc.ABC):
     @abc.abstractmethod
     def login(self, spec: EnvironmentSpec, endpoint: str) -> Login:
         """Return the credentials of the endpoint's SSH server. Calls nothing outside."""
+
+    def page_domain(self, ref: EnvironmentRef, *, endpoint: str, presentation: str) -> str:
+        """Return the host name that shows a web page alone; empty: the gateway shows it.
+
+        Whoever knows the name may see the page, so it cannot be guessed. Calls nothing outside.
+        """
+        return ""
+
+    def watch(self, wake: Callable[[Collection[UUID]], None], stop: Event) -> None:
+        """Call ``wake`` with the livelessons of environments that change, until ``stop`` is set.
+
+        What is missed costs time only. Raise BackendUnavailable when it cannot go on, and
+        BackendRejected where this backend has nothing to watch.
+        """
+        raise BackendRejected(reason=f"{self.label} needs no watcher")
 
     def preflight(self) -> Sequence[str]:
         """Name, one sentence each, what prevents this backend from working on this machine."""
