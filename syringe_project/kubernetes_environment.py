@@ -56,7 +56,7 @@ class KubernetesEnvironment(BaseSettings):
     )
     fetch_image: str = Field(
         default="busybox:1.37",
-        description="Image with `sh`, `wget`, `sha256sum` and `tar` that fetches a lesson's folder.",
+        description="Image with `sh`, `wget`, `sha256sum` and `tar` that gets a lesson's folder.",
     )
     configurator_image: str = Field(
         default="syringe/configurator:latest",
@@ -68,9 +68,7 @@ class KubernetesEnvironment(BaseSettings):
     )
     cpu_request: Quantity = Field(default="100m", description="CPU an endpoint is promised.")
     cpu_limit: Quantity = Field(default="1", description="CPU an endpoint gets at most.")
-    memory_request: Quantity = Field(
-        default="128Mi", description="Memory an endpoint is promised."
-    )
+    memory_request: Quantity = Field(default="128Mi", description="Memory an endpoint is promised.")
     memory_limit: Quantity = Field(default="1Gi", description="Memory an endpoint gets at most.")
     disk_limit: Quantity = Field(
         default="2Gi", description="Disk that an endpoint may write, beside the lesson's folder."
