@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from livelessons.signing import seal, unseal
 from syringe_project.errors import Forbidden
+from syringe_project.signing import seal, unseal
 
 PREFIX = "/presentations/"
 """Where the gateway's proxy listens; a token follows."""

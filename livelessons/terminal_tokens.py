@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from livelessons.signing import seal, unseal
 from syringe_project.errors import Forbidden
+from syringe_project.signing import seal, unseal
 
 HOST = "syringe"
 USER = "learner"

@@ -7,7 +7,7 @@ can make, and is refused without it.
 from uuid import UUID
 
 from livelessons.errors import LiveLessonNotFound
-from livelessons.signing import MAC_BYTES, mac, mac_fits
+from syringe_project.signing import MAC_BYTES, mac, mac_fits
 
 _DOMAIN = "exp-livelesson"
 _ID_LENGTH = 32
