@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from gateway.asgi import Receive, Scope, Send
+from gateway.asgi import Receive, Scope, Send, respond
 from gateway.database import Database
 from gateway.events import Events
 from gateway.front_door import FrontDoor
@@ -22,6 +22,8 @@ from gateway.watching import Watcher
 from livelessons import wakeups
 from livelessons.presentation_tokens import PREFIX
 
+# `/healthz` asks the web process as well; terminals go on without it.
+_HEALTH = "/healthz/gateway"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _EVENTS = re.compile(rf"/api/v1/livelessons/({_UUID})/events")
 _PRESENTATION = re.compile(re.escape(PREFIX.encode()) + rb"([A-Za-z0-9_.~-]+)(.*)")
@@ -45,7 +47,8 @@ class Gateway:
         self._presentations = Presentations(self._database, self.usage)
         self._presentation_sockets = PresentationSockets(self._database, self.usage)
         self._front_door = FrontDoor(
-            settings.SYRINGE_INSTANCE_FOLDER / "web.sock", proxies=settings.SYRINGE_TRUSTED_PROXIES
+            settings.SYRINGE_WEB_URL or settings.SYRINGE_INSTANCE_FOLDER / "web.sock",
+            proxies=settings.SYRINGE_TRUSTED_PROXIES,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +92,8 @@ class Gateway:
             )
         elif _SOCKETIO.fullmatch(scope["path"]):
             await self.socketio_terminals.serve_request(scope, receive, send)
+        elif scope["path"] == _HEALTH:
+            await respond(send, status=200, body=b"{}", content_type="application/json")
         else:
             await self._front_door.serve(scope, receive, send)
 

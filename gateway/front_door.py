@@ -1,4 +1,4 @@
-"""Everything that is not the gateway's own goes on to the web process, over its UNIX socket."""
+"""Everything that is not the gateway's own goes on to the web process."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +20,12 @@ _REPLACED = (b"forwarded", b"x-real-ip", b"date", b"server")
 class FrontDoor:
     """Adds who is calling to each request; what the caller says of itself does not count."""
 
-    def __init__(self, web_socket: Path, *, proxies: Sequence[str]) -> None:
+    def __init__(self, web: Path | str, *, proxies: Sequence[str]) -> None:
+        """Reach web at a UNIX socket, or over the network at a URL."""
         self._proxies = proxies
+        self._web = httpcore.URL(web if isinstance(web, str) else "http://web")
         self._pool = httpcore.AsyncConnectionPool(
-            uds=str(web_socket),
+            uds=str(web) if isinstance(web, Path) else None,
             max_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEPALIVE_SECONDS,
         )
@@ -39,7 +41,12 @@ class FrontDoor:
                 receive,
                 send,
                 pool=self._pool,
-                url=httpcore.URL(scheme=b"http", host=b"web", target=target),
+                url=httpcore.URL(
+                    scheme=self._web.scheme,
+                    host=self._web.host,
+                    port=self._web.port,
+                    target=target,
+                ),
                 headers=self._headers(scope),
                 answer_headers=_answer_headers,
                 timeouts=TIMEOUTS,

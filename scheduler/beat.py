@@ -7,6 +7,7 @@ from celery import Celery
 from redbeat import RedBeatScheduler
 
 from scheduler.periodic import marker_client, marker_of
+from syringe_project.environment import touch_heartbeat_file
 
 
 class SingleMessageScheduler(RedBeatScheduler):  # type: ignore[misc]
@@ -21,6 +22,10 @@ class SingleMessageScheduler(RedBeatScheduler):  # type: ignore[misc]
     def __init__(self, app: Celery, **kwargs: Any) -> None:
         self._markers: redis.Redis = marker_client()
         super().__init__(app, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        touch_heartbeat_file()
+        return super().tick(*args, **kwargs)
 
     def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
         if not self._markers.set(marker_of(entry.task), 1, nx=True, ex=self.MARKER_SECONDS):

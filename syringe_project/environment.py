@@ -78,6 +78,22 @@ class Environment(BaseSettings):
         description="Where sockets and sandboxes of this machine live; a folder per instance is "
         "made below it.",
     )
+    web_url: str = Field(
+        default="",
+        pattern=r"^$|^http://[^/?#]+/?$",
+        description="Where the gateway finds the web process, as `http://host:port`; empty: at its "
+        "UNIX socket in the run folder.",
+    )
+    static_folder: Path | None = Field(
+        default=None,
+        description="Where `collectstatic` puts static files and web serves them from; empty: from "
+        "the packages that bring them.",
+    )
+    heartbeat_file: Path | None = Field(
+        default=None,
+        description="File that workers and beat touch as long as they work, for health checks; "
+        "empty: none.",
+    )
     backend: str = Field(
         default="scheduler.backends.local.LocalBackend",
         description="Dotted path of the place where lessons run: "
@@ -171,6 +187,12 @@ class Environment(BaseSettings):
     def instance_folder(self) -> Path:
         """The folder of this instance's sockets and sandboxes."""
         return self.run_folder / self.instance
+
+
+def touch_heartbeat_file() -> None:
+    """Show health checks that this process is not stuck, where they want to know."""
+    if (file := environment().heartbeat_file) is not None:
+        file.touch()
 
 
 def split_list(value: str) -> list[str]:

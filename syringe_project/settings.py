@@ -1,6 +1,7 @@
 """Django's settings, derived from ``environment``; environments differ by variables only."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 
@@ -16,6 +17,7 @@ SYRINGE_TIER = env.tier
 SYRINGE_PUBLIC_URL = env.public_url or f"http://localhost:{env.port}"
 SYRINGE_TRUSTED_PROXIES = split_list(env.trusted_proxies)
 SYRINGE_INSTANCE_FOLDER = env.instance_folder
+SYRINGE_WEB_URL = env.web_url
 SYRINGE_BACKEND = env.backend
 SYRINGE_FAKE_SCRIPT = env.fake_script
 SYRINGE_LIVELESSONS_PER_SESSION = env.livelessons_per_session
@@ -115,7 +117,18 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+if env.static_folder is None:
+    WHITENOISE_USE_FINDERS = True
+else:
+    STATIC_ROOT = env.static_folder
+
+# Behind a proxy that ends TLS, requests arrive as plain HTTP.
+CSRF_TRUSTED_ORIGINS = ["://".join(urlsplit(SYRINGE_PUBLIC_URL)[:2])]
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = SYRINGE_PUBLIC_URL.startswith("https://")
 
 CORS_URLS_REGEX = r"^/(acore/)?exp(/|$)"
 if env.cors_allowed_origins.strip() == "*":

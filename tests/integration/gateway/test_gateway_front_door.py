@@ -22,6 +22,25 @@ def instance_folder(settings: LazySettings, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+async def web_elsewhere(settings: LazySettings) -> AsyncIterator[Application]:
+    """Be a web process that the gateway reaches over the network; made before the gateway."""
+    application = Application()
+    async with serving(application) as server:
+        host, port = server.servers[0].sockets[0].getsockname()
+        settings.SYRINGE_WEB_URL = f"http://{host}:{port}"
+        yield application
+
+
+async def test_web_may_be_elsewhere(web_elsewhere: Application, browser: httpx.AsyncClient):
+    answer = await browser.get("/api/v1/x?a=1", headers={"X-Forwarded-For": "203.0.113.7"})
+
+    seen = answer.json()
+    assert (answer.status_code, seen["target"]) == (200, "/api/v1/x?a=1")
+    assert seen["headers"]["x-forwarded-for"] == "127.0.0.1"
+    assert seen["headers"]["host"] == browser.base_url.netloc.decode()
+
+
+@pytest.fixture
 async def web(instance_folder: Path) -> AsyncIterator[Application]:
     application = Application()
     async with serving(application, uds=str(instance_folder / "web.sock")):
@@ -106,6 +125,11 @@ async def test_web_away_is_said_in_json_and_heals(
         assert (await browser.get("/")).status_code == 200
     (instance_folder / "web.sock").unlink(missing_ok=True)
     assert (await browser.get("/")).status_code == 502
+
+
+async def test_the_gateway_says_by_itself_that_it_serves(browser: httpx.AsyncClient):
+    answer = await browser.get("/healthz/gateway")
+    assert (answer.status_code, answer.json()) == (200, {})
 
 
 async def test_answers_stream(web: Application, browser: httpx.AsyncClient):
