@@ -1,0 +1,47 @@
+"""What manifests depend on beside the lesson, gathered so that they stay pure functions."""
+
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from scheduler.backends.base import BackendUnavailable
+from syringe_project.kubernetes_environment import KubernetesEnvironment
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How this installation wants its lessons.
+
+    ``page_key`` makes the host names of web pages unguessable; ``pull_config`` is the text of a
+    ``.dockerconfigjson``, empty where images need no credentials.
+    """
+
+    instance: str
+    settings: KubernetesEnvironment
+    page_key: bytes = field(repr=False)
+    configuration_timeout_seconds: int = 600
+    pull_config: str = field(default="", repr=False)
+
+
+def current_options() -> Options:
+    """Return this installation's options; raise BackendUnavailable if a file cannot be read."""
+    kubernetes: KubernetesEnvironment = settings.SYRINGE_KUBERNETES
+    return Options(
+        instance=settings.SYRINGE_INSTANCE,
+        settings=kubernetes,
+        page_key=settings.SECRET_KEY.encode(),
+        configuration_timeout_seconds=settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS,
+        pull_config=_pull_config(kubernetes),
+    )
+
+
+def _pull_config(kubernetes: KubernetesEnvironment) -> str:
+    if kubernetes.pull_config_file is None:
+        return ""
+    try:
+        return kubernetes.pull_config_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BackendUnavailable(
+            reason=f"the credentials in {kubernetes.pull_config_file} cannot be read: "
+            f"{type(error).__name__}"
+        ) from error
