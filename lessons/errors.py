@@ -16,3 +16,8 @@ class CollectionNotFound(NotFound):
 class CurriculumNotFound(NotFound):
     code = "curriculum_not_found"
     template = "No curriculum has been imported."
+
+
+class BundleNotFound(NotFound):
+    code = "bundle_not_found"
+    template = "There is no bundle {sha256}."

@@ -6,12 +6,13 @@ from typing import Any
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import OuterRef, QuerySet
-from django.db.models.functions import JSONObject
+from django.db.models import BinaryField, OuterRef, QuerySet
+from django.db.models.functions import JSONObject, Substr
 
 from lessons.catalogue import Catalogue, CurriculumEntry
-from lessons.errors import LessonNotFound
+from lessons.errors import BundleNotFound, LessonNotFound
 from lessons.models import (
+    Bundle,
     Collection,
     Connection,
     CurrentLesson,
@@ -28,6 +29,9 @@ _TIERS_SHOWN: dict[str, tuple[Tier, ...]] = {
     Tier.PTR: (Tier.PROD, Tier.PTR),
     Tier.LOCAL: (Tier.PROD, Tier.PTR, Tier.LOCAL),
 }
+
+PIECE_BYTES = 4 * 1024 * 1024
+"""How much of a bundle is read at once: nearly every bundle whole, the largest in 16 pieces."""
 
 # What names a state of the curriculum: the row, its revision and when it came. The time tells a
 # database that was made anew from the one before it.
@@ -51,6 +55,24 @@ def current_lesson(slug: str) -> Lesson:
     if current is None:
         raise LessonNotFound(slug=slug)
     return current.lesson
+
+
+def bundle_size(sha256: str) -> int:
+    """Return a bundle's length in bytes; raise BundleNotFound."""
+    for size in Bundle.objects.filter(pk=sha256).values_list("size", flat=True):
+        return int(size)
+    raise BundleNotFound(sha256=sha256)
+
+
+def bundle_piece(sha256: str, *, offset: int) -> tuple[int, bytes]:
+    """Return a bundle's length and ``PIECE_BYTES`` of it; raise BundleNotFound.
+
+    Nothing else of it is read: PostgreSQL keeps what is compressed already as it is, in parts.
+    """
+    piece = Substr("content", offset + 1, PIECE_BYTES, output_field=BinaryField())
+    for size, content in Bundle.objects.filter(pk=sha256).values_list("size", piece):
+        return int(size), bytes(content)
+    raise BundleNotFound(sha256=sha256)
 
 
 def catalogue() -> Catalogue:

@@ -1,7 +1,9 @@
 """What is running: sessions, livelessons and everything the scheduler knows of them."""
 
 import uuid
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -170,6 +172,11 @@ class LiveLesson(models.Model):
 
     def __str__(self) -> str:
         return f"{self.slug} {self.pk}"
+
+    @property
+    def latest_end(self) -> datetime:
+        """The greatest age it may reach, which no extension goes beyond."""
+        return self.created_at + timedelta(seconds=settings.SYRINGE_MAX_LIFETIME_SECONDS)
 
 
 class LiveEndpoint(models.Model):

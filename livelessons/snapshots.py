@@ -1,9 +1,7 @@
 """A livelesson as ``/api/v1`` and its events show it. No query is made here."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-
-from django.conf import settings
+from datetime import datetime
 
 from lessons.models import Presentation, Stage
 from lessons.specs import EndpointDict, PresentationDict
@@ -107,10 +105,9 @@ def page_token(live_lesson: LiveLesson, endpoint: str, presentation: str) -> str
 
     Not until its present end: an extension does not reach the pages that are open.
     """
-    latest = live_lesson.created_at + timedelta(seconds=settings.SYRINGE_MAX_LIFETIME_SECONDS)
     return presentation_token(
         live_lesson_id=live_lesson.pk,
         endpoint=endpoint,
         presentation=presentation,
-        expires_at=latest,
+        expires_at=live_lesson.latest_end,
     )

@@ -7,6 +7,7 @@ from functools import partial
 
 from django.conf import settings
 
+from lessons.bundle_links import bundle_url
 from lessons.models import Bundle
 from livelessons.models import LiveLesson
 from scheduler.backends.base import EnvironmentRef, EnvironmentSpec
@@ -28,6 +29,11 @@ def environment_spec(live_lesson: LiveLesson) -> EnvironmentSpec:
         lesson=lesson,
         access_password=access_password(ref),
         read_bundle=partial(_read_bundle, lesson.bundle_sha256),
+        bundle_url=bundle_url(
+            sha256=lesson.bundle_sha256,
+            live_lesson_id=ref.live_lesson_id,
+            expires_at=live_lesson.latest_end,
+        ),
     )
 
 

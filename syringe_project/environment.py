@@ -158,6 +158,12 @@ class Environment(BaseSettings):
         description="Address at which lessons' pods reach the bundle service, without a trailing "
         "slash.",
     )
+    bundle_bind: str = Field(
+        default="127.0.0.1:8002",
+        pattern=r"^[^:]+:[0-9]{1,5}$",
+        description="Address and port on which `make up` serves bundles where lessons run on "
+        "Kubernetes; pods that come from elsewhere than this machine need another address.",
+    )
     sentry_dsn: SecretStr = Field(
         default=SecretStr(""), description="Where errors are reported to; empty: nowhere."
     )

@@ -105,9 +105,8 @@ def live_lesson_extend(*, live_lesson: LiveLesson) -> LiveLesson:
     Raises LifetimeExhausted when nothing can be added, LiveLessonNotFound for one that ended.
     """
     now = timezone.now()
-    latest = live_lesson.created_at + timedelta(seconds=settings.SYRINGE_MAX_LIFETIME_SECONDS)
     extension = timedelta(seconds=settings.SYRINGE_EXTENSION_SECONDS)
-    expires_at = min(latest, max(live_lesson.expires_at, now) + extension)
+    expires_at = min(live_lesson.latest_end, max(live_lesson.expires_at, now) + extension)
     if expires_at <= live_lesson.expires_at:
         raise LifetimeExhausted
     rows = LiveLesson.objects.filter(pk=live_lesson.pk, state__in=LIVE, desired=Desired.RUNNING)

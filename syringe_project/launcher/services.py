@@ -19,6 +19,9 @@ from syringe_project.launcher.supervisor import Service
 _WEB_THREADS = 4
 _COLLECTOR_THREADS = 2
 _DEFAULT_WORKER_THREADS = 8
+_BUNDLE_THREADS = 8
+_DEFAULT_BUNDLE_BIND = "127.0.0.1:8002"
+_KUBERNETES_BACKEND_PATH = "scheduler.backends.kubernetes"
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -54,10 +57,17 @@ def front_door_answers(port: int) -> bool:
     return _is_healthy(http.client.HTTPConnection(LOOPBACK, port, timeout=2))
 
 
+def bundle_service_answers(bind: str) -> bool:
+    """Say whether the bundle service serves requests."""
+    host, _, port = bind.rpartition(":")
+    host = LOOPBACK if host == "0.0.0.0" else host
+    return _is_healthy(http.client.HTTPConnection(host, int(port), timeout=2))
+
+
 def application_services(
     environment: PythonEnvironment, settings: Mapping[str, str], logs: Path
 ) -> list[Service]:
-    """Describe web, gateway, the workers and beat."""
+    """Describe web, gateway, the workers, beat, and what pods need where lessons are pods."""
     programs = environment.folder / "bin"
     web_socket = instance_folder(settings) / "web.sock"
     port = front_port(settings)
@@ -113,6 +123,31 @@ def application_services(
             folder=environment.project,
             log=logs / "beat.log",
         ),
+        *_services_for_pods(environment, settings, logs),
+    ]
+
+
+def _services_for_pods(
+    environment: PythonEnvironment, settings: Mapping[str, str], logs: Path
+) -> list[Service]:
+    """Describe the bundle service, for the backend whose endpoints fetch bundles themselves."""
+    if not settings.get("SYRINGE_BACKEND", "").startswith(_KUBERNETES_BACKEND_PATH):
+        return []
+    bind = settings.get("SYRINGE_BUNDLE_BIND", _DEFAULT_BUNDLE_BIND)
+    return [
+        Service(
+            name="bundle service",
+            # Without an access log: the addresses asked for are what opens a bundle.
+            command=[
+                *(str(environment.folder / "bin" / "gunicorn"), "syringe_project.bundle_wsgi"),
+                *("--bind", bind, "--worker-class", "gthread", "--threads", str(_BUNDLE_THREADS)),
+                *("--graceful-timeout", "5", "--no-control-socket"),
+            ],
+            environment=child_environment(environment, settings),
+            folder=environment.project,
+            log=logs / "bundles.log",
+            is_ready=lambda _: bundle_service_answers(bind),
+        )
     ]
 
 

@@ -9,6 +9,7 @@ _CAPABILITIES = re.compile(
     r"|/presentations/"
     r"|userpassword="
     r"|[?&]sid="
+    r"|[?&]signature="
     r"|syringe_session="
     r"|Bearer )"
     r"[\w.~%-]+"

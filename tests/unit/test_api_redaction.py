@@ -21,6 +21,7 @@ LESSON = UUID("0a0b0c0d-0000-4000-8000-00000000000f")
         ("GET /presentations/Zm9v-YmFy_x/page.css", "/presentations/.../page.css"),
         ("/socket.io/?host=syringe&userpassword=Zm9v&EIO=3", "userpassword=...&EIO=3"),
         ("GET /socket.io/?EIO=3&sid=Zm9v-_x&t=1", "/socket.io/?EIO=3&sid=...&t=1"),
+        ("GET /bundles/5e5e?signature=Zm9v-_x", "/bundles/5e5e?signature=..."),
         ("Cookie: syringe_session=abc-_123; a=b", "syringe_session=...; a=b"),
         ("Authorization: Bearer abc-_123", "Bearer ..."),
         (f"/api/v1/livelessons/{LESSON}", str(LESSON)),

@@ -42,6 +42,7 @@ def test_the_environment_is_read_in_one_place():
     }
     assert elsewhere <= {
         "syringe_project/asgi.py",
+        "syringe_project/bundle_wsgi.py",
         "syringe_project/celery.py",
         "syringe_project/environment.py",
         "syringe_project/wsgi.py",

@@ -11,7 +11,9 @@ from dotenv import dotenv_values
 from syringe_project.launcher import ports, system_packages
 from syringe_project.launcher.console import Console, Refusal
 from syringe_project.launcher.data_folder import DataFolder, make_run_folder, quote, unquote
+from syringe_project.launcher.python_environment import PythonEnvironment
 from syringe_project.launcher.servers import Servers, require_answer
+from syringe_project.launcher.services import application_services
 from syringe_project.launcher.settings import front_port, installation_settings, positive_number
 from syringe_project.launcher.supervisor import restart_delay
 
@@ -254,3 +256,21 @@ def test_an_installation_that_fails_names_the_package_and_the_reason(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(Refusal, match=r"could not install bubblewrap \(E: no network\)"):
         system_packages.ensure_packages(console, ["bubblewrap"])
+
+
+@pytest.mark.parametrize(
+    ("backend", "serves_bundles"),
+    [
+        ({}, False),
+        ({"SYRINGE_BACKEND": "scheduler.backends.local.LocalBackend"}, False),
+        ({"SYRINGE_BACKEND": "scheduler.backends.kubernetes.KubernetesBackend"}, True),
+    ],
+)
+def test_bundles_are_served_where_pods_fetch_them(tmp_path, backend, serves_bundles):
+    settings = {"SYRINGE_INSTANCE": "it", "SYRINGE_RUN_FOLDER": str(tmp_path), **backend}
+
+    services = application_services(PythonEnvironment(tmp_path), settings, tmp_path)
+
+    names = {service.name for service in services}
+    assert ("bundle service" in names) == serves_bundles
+    assert {"web", "gateway", "beat"} < names
