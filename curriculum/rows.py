@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from curriculum.bundles import PackedLesson
-from curriculum.schema import CollectionFile, EndpointEntry, ImageFile, LessonFile
+from curriculum.schema import (
+    AmountsEntry,
+    CollectionFile,
+    EndpointEntry,
+    ImageFile,
+    LessonFile,
+    ResourcesEntry,
+)
 from curriculum.units import LessonUnit, Unit
 from lessons.models import (
     Bundle,
@@ -16,9 +23,9 @@ from lessons.models import (
     Presentation,
     Stage,
 )
-from lessons.specs import EndpointDict, ImageDict, LessonDict
+from lessons.specs import AmountsDict, EndpointDict, ImageDict, LessonDict, ResourcesDict
 
-FORMAT = 1
+FORMAT = 2
 """Part of every lesson's digest: raise it when the same files come to mean other rows."""
 
 
@@ -40,7 +47,26 @@ def image_dict(slug: str, image: ImageFile | None) -> ImageDict:
         ssh_password=image.ssh_password,
         config_user=image.config_user,
         config_password=image.config_password,
+        resources=_resources_dict(image.resources),
     )
+
+
+def _resources_dict(entry: ResourcesEntry) -> ResourcesDict:
+    resources = ResourcesDict()
+    if requests := _amounts_dict(entry.requests):
+        resources["requests"] = requests
+    if limits := _amounts_dict(entry.limits):
+        resources["limits"] = limits
+    return resources
+
+
+def _amounts_dict(entry: AmountsEntry) -> AmountsDict:
+    amounts = AmountsDict()
+    if entry.cpu:
+        amounts["cpu"] = entry.cpu
+    if entry.memory:
+        amounts["memory"] = entry.memory
+    return amounts
 
 
 def lesson_digest(unit: LessonUnit, images: Mapping[str, ImageFile]) -> str:
@@ -190,4 +216,8 @@ def image_fields(unit: Unit[ImageFile]) -> dict[str, Any]:
     """Return the columns of an image but its slug."""
     if unit.definition is None:
         raise ValueError(f"{unit.file} has no definition")
-    return {**unit.definition.model_dump(exclude={"slug"}), "file": unit.file}
+    return {
+        **unit.definition.model_dump(exclude={"slug", "resources"}),
+        "resources": _resources_dict(unit.definition.resources),
+        "file": unit.file,
+    }

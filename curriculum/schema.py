@@ -4,9 +4,19 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
+
+from curriculum.quantities import CPU_PATTERN, MEMORY_PATTERN, amount
 
 SLUG_MAX_LENGTH = 100
 SLUG_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
@@ -80,6 +90,22 @@ def _not_reserved(value: str) -> str:
     return value
 
 
+def _quantity(pattern: str, message: str) -> Any:
+    # In YAML, `cpu: 2` is a number; it is read as the text that it is written as.
+    schema: dict[str, Any] = {"pattern": pattern, "type": ["string", "number"]}
+    return (
+        Field(max_length=30, json_schema_extra=schema),
+        _matches(pattern, message),
+        AfterValidator(_more_than_nothing),
+    )
+
+
+def _more_than_nothing(value: str) -> str:
+    if not amount(value):
+        raise PydanticCustomError("syringe", "must be more than 0")
+    return value
+
+
 Slug = Annotated[
     str,
     Field(max_length=SLUG_MAX_LENGTH, json_schema_extra={"pattern": SLUG_PATTERN}),
@@ -109,6 +135,8 @@ Credential = Annotated[str, Field(max_length=100, repr=False), AfterValidator(_o
 Tier = Literal["prod", "ptr", "local"]
 GuideType = Literal["markdown", "jupyter"]
 ConfigurationType = Literal["python", "ansible", "napalm"]
+Cpu = Annotated[str, *_quantity(CPU_PATTERN, "must be cores of CPU, such as 250m or 1.5")]
+Memory = Annotated[str, *_quantity(MEMORY_PATTERN, "must be bytes of memory, such as 512Mi or 2Gi")]
 EMPTY_IS_ABSENT = BeforeValidator(lambda value: None if value == "" else value)
 Tag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
 
@@ -151,6 +179,34 @@ class CollectionFile(FileModel):
     tier: Tier = Field(default="prod", description="Who sees it: local > ptr > prod.")
 
 
+class AmountsEntry(FileModel):
+    """Amounts as Kubernetes writes them; what is left out, the installation decides."""
+
+    cpu: Cpu = Field(default="", description="Cores, such as 250m or 1.5.")
+    memory: Memory = Field(default="", description="Bytes, such as 512Mi or 2Gi.")
+
+
+class ResourcesEntry(FileModel):
+    """What one endpoint of an image needs, where the installation's defaults do not fit."""
+
+    requests: AmountsEntry = Field(default_factory=AmountsEntry, description="What it is promised.")
+    limits: AmountsEntry = Field(default_factory=AmountsEntry, description="What it gets at most.")
+
+    @field_validator("limits")
+    @classmethod
+    def _promises_fit(cls, limits: AmountsEntry, info: ValidationInfo) -> AmountsEntry:
+        requests = info.data.get("requests", AmountsEntry())
+        for name in AmountsEntry.model_fields:
+            limit, request = getattr(limits, name), getattr(requests, name)
+            if limit and request and amount(limit) < amount(request):
+                raise PydanticCustomError(
+                    "syringe",
+                    "must not be less than the requests: {name} is {limit}, below {request}",
+                    {"name": name, "limit": limit, "request": request},
+                )
+        return limits
+
+
 class ImageFile(FileModel):
     """``image.meta.yaml``: what an endpoint is made of."""
 
@@ -172,6 +228,10 @@ class ImageFile(FileModel):
     ssh_password: Credential = Field(default="", description="Holds only inside the lesson.")
     config_user: Credential = Field(default="", description="Who configuration scripts are.")
     config_password: Credential = Field(default="", description="Holds only inside the lesson.")
+    resources: ResourcesEntry = Field(
+        default_factory=ResourcesEntry,
+        description="CPU and memory of each of its endpoints, where lessons run on Kubernetes.",
+    )
 
 
 class PresentationEntry(FileModel):

@@ -123,6 +123,7 @@ class ImageAdmin(ReadOnlyAdmin):
         "masked_ssh_password",
         "config_user",
         "masked_config_password",
+        "resources",
         "file",
     ]
     readonly_fields = ["masked_ssh_password", "masked_config_password"]

@@ -77,6 +77,9 @@ class Image(models.Model):
     ssh_password = models.CharField(max_length=200, blank=True)
     config_user = models.CharField(max_length=100, blank=True)
     config_password = models.CharField(max_length=200, blank=True)
+    resources = models.JSONField(
+        default=dict, blank=True, help_text="Requests and limits; empty: the installation's."
+    )
     file = models.CharField(max_length=1000, help_text="Below the curriculum's folder.")
 
     class Meta:

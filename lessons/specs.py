@@ -6,13 +6,28 @@ only fixes the keys::
     {"slug", "digest", "bundle_sha256", "ready_delay_seconds",
      "endpoints": [{"name", "configuration_type", "additional_ports",
                     "image": {"slug", "flavor", "enable_forwarding", "network_interfaces",
-                              "ssh_user", "ssh_password", "config_user", "config_password"},
+                              "ssh_user", "ssh_password", "config_user", "config_password",
+                              "resources": {"requests": {"cpu", "memory"}, "limits": {...}}},
                     "presentations": [{"name", "port", "type"}]}],
      "connections": [{"a", "b", "subnet"}],
      "stages": [{"guide_type", "configurations": {endpoint name: path below the folder}}]}
+
+Resources hold what the image's author wrote, nothing else; older rows have none.
 """
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
+
+
+class AmountsDict(TypedDict, total=False):
+    """Quantities as Kubernetes writes them."""
+
+    cpu: str
+    memory: str
+
+
+class ResourcesDict(TypedDict, total=False):
+    requests: AmountsDict
+    limits: AmountsDict
 
 
 class ImageDict(TypedDict):
@@ -24,6 +39,7 @@ class ImageDict(TypedDict):
     ssh_password: str
     config_user: str
     config_password: str
+    resources: NotRequired[ResourcesDict]
 
 
 class PresentationDict(TypedDict):

@@ -1,14 +1,25 @@
 """Reading a lesson's runtime description from the JSON that lessons and livelessons keep."""
 
-from lessons.specs import EndpointDict, LessonDict
+from lessons.specs import EndpointDict, LessonDict, ResourcesDict
 from scheduler.backends.base import (
     ConnectionSpec,
     EndpointSpec,
     ImageSpec,
     LessonSpec,
     PresentationSpec,
+    ResourceSpec,
     StageSpec,
 )
+
+
+def _resources(data: ResourcesDict) -> ResourceSpec:
+    requests, limits = data.get("requests", {}), data.get("limits", {})
+    return ResourceSpec(
+        cpu_request=requests.get("cpu", ""),
+        cpu_limit=limits.get("cpu", ""),
+        memory_request=requests.get("memory", ""),
+        memory_limit=limits.get("memory", ""),
+    )
 
 
 def _endpoint(data: EndpointDict) -> EndpointSpec:
@@ -24,6 +35,7 @@ def _endpoint(data: EndpointDict) -> EndpointSpec:
             ssh_password=image["ssh_password"],
             config_user=image["config_user"],
             config_password=image["config_password"],
+            resources=_resources(image.get("resources", {})),
         ),
         configuration_type=data["configuration_type"],
         additional_ports=tuple(data["additional_ports"]),

@@ -7,11 +7,14 @@ import time
 
 import pytest
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 
 from curriculum.errors import CurriculumChanged, CurriculumInvalid
 from curriculum.importer import curriculum_import
 from lessons.models import Bundle, Collection, CurrentLesson, Curriculum, Image, Lesson
+from scheduler.backends.base import ResourceSpec
+from scheduler.services import lesson_start
 from scheduler.specs import lesson_spec
 from tests.curricula import (
     REAL_CURRICULUM,
@@ -250,6 +253,57 @@ def test_an_image_is_part_of_every_lesson_that_uses_it(folder):
     assert sorted(report.lessons.changed) == ["a", "b"]
     assert report.images.changed == ["utility"]
     assert current("a").spec["endpoints"][0]["image"]["enable_forwarding"] is True
+
+
+def test_resources_of_an_image_reach_what_backends_read(folder):
+    curriculum_import(path=folder)
+    before = current("a").digest
+    resources = "requests: {cpu: 250m}\n  limits: {cpu: 2, memory: 1Gi}"
+    write(folder, "images/utility/image.meta.yaml", f"slug: utility\nresources:\n  {resources}\n")
+
+    report = curriculum_import(path=folder)
+
+    written = {"requests": {"cpu": "250m"}, "limits": {"cpu": "2", "memory": "1Gi"}}
+    assert Image.objects.get(slug="utility").resources == written
+    assert report.images.changed == ["utility"]
+    lesson = current("a")
+    assert lesson.digest != before
+    assert lesson.spec["endpoints"][0]["image"]["resources"] == written
+    assert lesson_spec(lesson.spec).endpoints[0].image.resources == ResourceSpec(
+        cpu_request="250m", cpu_limit="2", memory_limit="1Gi"
+    )
+    assert not curriculum_import(path=folder).changed
+
+
+def test_lessons_from_before_resources_are_read_and_replaced(folder, make_session):
+    curriculum_import(path=folder)
+    lesson = current("a")
+    # As the importer's format 1 left them, in lessons and in what runs.
+    del lesson.spec["endpoints"][0]["image"]["resources"]
+    lesson.digest = "1" * 64
+    lesson.save()
+    running = lesson_start(session=make_session(), slug="a").live_lesson
+
+    assert lesson_spec(running.spec).endpoints[0].image.resources == ResourceSpec()
+    report = curriculum_import(path=folder)
+
+    assert report.lessons.changed == ["a"]
+    assert current("a").spec["endpoints"][0]["image"]["resources"] == {}
+    running.refresh_from_db()
+    assert running.lesson_id == lesson.pk
+
+
+def test_images_from_before_resources_have_none(transactional_db):
+    executor = MigrationExecutor(connection)
+    executor.migrate([("lessons", "0001_initial")])
+    try:
+        old = executor.loader.project_state([("lessons", "0001_initial")]).apps
+        old.get_model("lessons", "Image").objects.create(slug="old", file="images/old")
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+
+    assert Image.objects.get(slug="old").resources == {}
 
 
 def test_an_image_that_is_defined_later_makes_the_lesson_startable(folder):

@@ -1,7 +1,9 @@
 import json
+import textwrap
 
 import jsonschema
 import pytest
+import yaml
 
 from curriculum.definitions import parse_definition
 from curriculum.documents import parse_document
@@ -132,6 +134,66 @@ def test_booleans_may_be_written_as_people_do(text, value):
     definition, _ = define("image", f"slug: a\nenableForwarding: {text}\n")
 
     assert definition.enable_forwarding is value
+
+
+def image_with(resources: str) -> tuple[ImageFile | None, list[str]]:
+    return define("image", f"slug: a\nresources:\n{textwrap.indent(resources, '  ')}")
+
+
+@pytest.mark.parametrize(
+    ("resources", "problem"),
+    [
+        ("requests:\n  cpu: lots", "f:4: resources.requests.cpu must be cores of CPU, such as"),
+        ("requests:\n  cpu: 1Gi", "f:4: resources.requests.cpu must be cores"),
+        ("requests:\n  cpu: 0.0001", "f:4: resources.requests.cpu must be cores"),
+        ("requests:\n  cpu: 0.5m", "f:4: resources.requests.cpu must be cores"),
+        ("requests:\n  cpu: -1", "f:4: resources.requests.cpu must be cores"),
+        ("requests:\n  cpu: 0.0", "f:4: resources.requests.cpu must be more than 0"),
+        ('requests:\n  cpu: "1\\n"', "f:4: resources.requests.cpu must be cores"),
+        ("limits:\n  memory: 1GB", "f:4: resources.limits.memory must be bytes of memory"),
+        ("limits:\n  memory: 1gi", "f:4: resources.limits.memory must be bytes"),
+        ("limits:\n  memory: 500m", "f:4: resources.limits.memory must be bytes"),
+        ("limits:\n  memory: 0", "f:4: resources.limits.memory must be more than 0"),
+        ("limits:\n  disk: 1Gi", "f:4: warning: key 'disk' in resources.limits is not known"),
+        ("limit:\n  cpu: 1", "f:3: warning: key 'limit' in resources is not known"),
+        ("limits: 1", "f:3: resources.limits must be a mapping"),
+        (
+            "requests:\n  cpu: 500m\n  memory: 1Gi\nlimits:\n  cpu: 0.4\n  memory: 2Gi",
+            "f:6: resources.limits must not be less than the requests: cpu is 0.4, below 500m",
+        ),
+        (
+            "limits:\n  memory: 1G\nrequests:\n  memory: 1Gi",
+            "f:3: resources.limits must not be less than the requests: memory is 1G, below 1Gi",
+        ),
+    ],
+)
+def test_mistakes_in_resources_are_named_at_their_line(resources, problem):
+    _, problems = image_with(resources)
+
+    assert len(problems) == 1
+    assert problems[0].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        "requests: {cpu: 250m, memory: 512Mi}",
+        "limits: {cpu: 2, memory: 1.5Gi}",
+        "requests: {cpu: 1.0}\nlimits: {cpu: 1000m}",
+        "requests: {memory: 1024Ki}\nlimits: {memory: 1Mi}",
+        "requests: {memory: 1000k}\nlimits: {memory: 1000000}",
+        "requests: {}\nlimits: {}",
+        "requests: {cpu: 4}\nlimits: {memory: 1Mi}",
+    ],
+)
+def test_resources_are_quantities_as_kubernetes_writes_them(resources):
+    definition, problems = image_with(resources)
+
+    assert problems == []
+    # In an editor, the same text is read as YAML reads it.
+    document = yaml.safe_load(f"slug: a\nresources:\n{textwrap.indent(resources, '  ')}")
+    jsonschema.Draft202012Validator(json_schema("image")).validate(document)
+    assert definition is not None
 
 
 def test_passwords_are_in_no_message_and_no_repr():
