@@ -6,5 +6,5 @@ from syringe_project.settings import *  # noqa: F403
 DEBUG = False
 ROOT_URLCONF = "syringe_project.bundle_urls"
 # Neither sessions nor pages nor static files; pods call it by whatever name they have for it.
-MIDDLEWARE: list[str] = []
+MIDDLEWARE = []
 INSTALLED_APPS = ["lessons"]
