@@ -19,6 +19,9 @@ ENDPOINT = PREFIX + "endpoint"
 ROLE = PREFIX + "role"
 RUN = PREFIX + "run"
 
+ENDPOINTS = PREFIX + "endpoints"
+"""An annotation of the namespace: which endpoints it was made for, separated by commas."""
+
 
 class Role(StrEnum):
     """What a pod is for."""

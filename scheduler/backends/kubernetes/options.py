@@ -6,6 +6,7 @@ from django.conf import settings
 
 from scheduler.backends.base import BackendUnavailable
 from syringe_project.kubernetes_environment import KubernetesEnvironment
+from syringe_project.signing import mac
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def current_options() -> Options:
     return Options(
         instance=settings.SYRINGE_INSTANCE,
         settings=kubernetes,
-        page_key=settings.SECRET_KEY.encode(),
+        page_key=mac("lesson-page", settings.SYRINGE_INSTANCE.encode()),
         configuration_timeout_seconds=settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS,
         pull_config=_pull_config(kubernetes),
     )

@@ -1,0 +1,63 @@
+"""Quota and limits: an environment gets what its endpoints and jobs need, and no more."""
+
+from scheduler.backends.base import EnvironmentSpec, ResourceSpec
+from scheduler.backends.kubernetes.manifests.amounts import container_resources, total
+from scheduler.backends.kubernetes.manifests.metadata import metadata
+from scheduler.backends.kubernetes.manifests.types import Manifest
+from scheduler.backends.kubernetes.options import Options
+
+# A RuntimeClass may add an overhead to every pod, which counts against the quota. Only the
+# cluster knows how much; this is twice that of Kata Containers.
+_OVERHEAD: Manifest = {
+    "requests": {"cpu": "500m", "memory": "512Mi"},
+    "limits": {"cpu": "500m", "memory": "512Mi"},
+}
+
+
+def resource_quota(spec: EnvironmentSpec, options: Options) -> Manifest:
+    """Return the quota: the sum of all pods, each configuration job running once at a time."""
+    endpoints = [
+        container_resources(endpoint.image.resources, options.settings)
+        for endpoint in spec.lesson.endpoints
+    ]
+    jobs = [
+        container_resources(ResourceSpec(), options.settings)
+        for endpoint in spec.lesson.endpoints
+        if endpoint.configuration_type
+    ]
+    pods = len(endpoints) + len(jobs)
+    overhead = [_OVERHEAD] * pods if options.settings.runtime_class else []
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": metadata("lesson", spec, options),
+        "spec": {
+            "hard": {
+                **total([*endpoints, *jobs, *overhead]),
+                "persistentvolumeclaims": "0",
+                "pods": str(pods),
+                "services": str(len(endpoints)),
+                "services.loadbalancers": "0",
+                "services.nodeports": "0",
+            }
+        },
+    }
+
+
+def limit_range(spec: EnvironmentSpec, options: Options) -> Manifest:
+    """Return what a container gets that names no resources: a debugger's, or a sidecar's."""
+    usual = container_resources(ResourceSpec(), options.settings)
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": metadata("lesson", spec, options),
+        "spec": {
+            "limits": [
+                {
+                    "type": "Container",
+                    "default": usual["limits"],
+                    "defaultRequest": usual["requests"],
+                }
+            ]
+        },
+    }
