@@ -1,0 +1,588 @@
+"""From a request to an answer: paths, verbs, bodies and options.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import yaml
+
+from tests.fake_kubernetes import kinds
+from tests.fake_kubernetes.deletion import delete
+from tests.fake_kubernetes.errors import (
+    ApiError,
+    bad_request,
+    expired,
+    forbidden,
+    forbidden_field,
+    invalid,
+    method_not_allowed,
+    no_such_path,
+    not_found,
+    required,
+    unsupported_media_type,
+)
+from tests.fake_kubernetes.kinds import Kind, Kinds
+from tests.fake_kubernetes.objects import Manifest, copy_of
+from tests.fake_kubernetes.patching import merge_patch
+from tests.fake_kubernetes.rbac import Attributes, Authorizer, refusal
+from tests.fake_kubernetes.registry import Registry
+from tests.fake_kubernetes.selectors import Selection, parse_fields, parse_labels
+from tests.fake_kubernetes.store import Entry
+from tests.fake_kubernetes.watching import Watch
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json"
+# Without a type, the body is taken for JSON.
+_OBJECTS = (JSON, "application/yaml", "")
+
+
+@dataclass(slots=True)
+class Request:
+    """An HTTP request, as far as it matters here."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body."""
+        return (self.headers.get("Content-Type") or "").partition(";")[0].strip()
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer; a ``watch`` is streamed after the headers."""
+
+    code: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+    watch: Watch | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def answer(value: Manifest, code: int = 200, warnings: tuple[str, ...] = ()) -> Response:
+    """Return an object as an answer."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return Response(code, body, warnings=warnings)
+
+
+def answer_error(error: ApiError) -> Response:
+    """Return a refusal as an answer."""
+    if error.plain:
+        return Response(error.code, error.message.encode(), "text/plain; charset=utf-8")
+    response = answer(error.status(), error.code)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path and a method mean; ``kind`` is None outside resources."""
+
+    action: Attributes
+    kind: Kind | None
+    path: str
+    query: Mapping[str, str]
+
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+
+
+def read_target(request: Request, installed: Kinds) -> Target:
+    """Take a request line apart, as authorization needs it, whether or not the resource exists."""
+    parts = urlsplit(request.target)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    steps = [unquote(step) for step in parts.path.strip("/").split("/")]
+    if steps[0] == "api" and len(steps) > 2:
+        group, version, rest = "", steps[1], steps[2:]
+    elif steps[0] == "apis" and len(steps) > 3:
+        group, version, rest = steps[1], steps[2], steps[3:]
+    else:
+        return Target(Attributes(request.method.lower(), "", ""), None, parts.path, query)
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in ("status", "finalize"):
+            rest = rest[2:]
+    plural, name, subresource = (*rest, "", "")[:3]
+    verb = _VERBS.get(request.method, "")
+    if request.method in ("GET", "HEAD"):
+        verb = "get" if name else "watch" if query.get("watch") in ("true", "1") else "list"
+    elif request.method == "DELETE":
+        verb = "delete" if name else "deletecollection"
+    action = Attributes(verb, group, plural, subresource, namespace, name)
+    return Target(action, installed.find(group, version, plural), parts.path, query)
+
+
+class Api:
+    """Everything that the API answers, without faults and without identity."""
+
+    def __init__(
+        self, registry: Registry, installed: Kinds, *, version: str, bookmark_seconds: float
+    ) -> None:
+        self.registry = registry
+        self.store = registry.store
+        self._installed = installed
+        self._version = version
+        self._bookmark_seconds = bookmark_seconds
+        self._pages: OrderedDict[str, tuple[int, list[Entry]]] = OrderedDict()
+        self.logs: dict[tuple[str, str], str] = {}
+        self.bugs: list[Exception] = []
+
+    def handle(self, request: Request, target: Target, user: str, rights: Authorizer) -> Response:
+        """Answer a request of a known user, or raise ApiError."""
+        action = target.action
+        if not action.resource:
+            return self._other(target.path)
+        if not rights.allows(action):
+            resource = Kind(action.group, "", "", action.resource)
+            raise forbidden(resource, action.name, refusal(user, action))
+        if action.resource == "selfsubjectaccessreviews":
+            return self._review(request, rights)
+        kind = target.kind
+        if kind is None or (kind.namespaced and not action.namespace and action.name):
+            raise no_such_path()
+        if action.subresource and action.subresource not in kind.subresources:
+            raise no_such_path()
+        return self._resource(kind, request, target, user, rights)
+
+    def _resource(
+        self, kind: Kind, request: Request, target: Target, user: str, rights: Authorizer
+    ) -> Response:
+        action = target.action
+        key = (action.namespace if kind.namespaced else "", action.name)
+        match action.verb:
+            case "list":
+                return self._list(kind, target)
+            case "watch":
+                return self._watch(kind, target)
+            case "get" if action.subresource == "log":
+                return self._log(key, target.query)
+            case "get":
+                entry = self.store.entry(kind, key)
+                if entry is None:
+                    raise not_found(kind, action.name)
+                return Response(200, entry.body)
+            case "create" if not action.name:
+                if kind.namespaced and not action.namespace:
+                    raise method_not_allowed()
+                return self._create(kind, request, target)
+            case "update":
+                return self._update(kind, key, request, target)
+            case "patch":
+                return self._patch(kind, key, request, target, user, rights)
+            case "delete" | "deletecollection" if not action.subresource:
+                return self._delete(kind, key, request, target)
+        raise method_not_allowed()
+
+    # The version, health and discovery.
+
+    def _other(self, path: str) -> Response:
+        major, minor = self._version.split(".")
+        if path == "/version":
+            version = {
+                "major": major,
+                "minor": minor,
+                "gitVersion": f"v{self._version}.0",
+                "gitCommit": "0" * 40,
+                "gitTreeState": "clean",
+                "buildDate": "2024-01-01T00:00:00Z",
+                "goVersion": "go1.22.0",
+                "compiler": "gc",
+                "platform": "linux/amd64",
+            }
+            return answer(version)
+        if path in ("/readyz", "/livez", "/healthz"):
+            return Response(200, b"ok", "text/plain; charset=utf-8")
+        found = self._discovery(path.strip("/"))
+        if found is None:
+            raise no_such_path()
+        return answer(found)
+
+    def _discovery(self, path: str) -> Manifest | None:
+        """https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api"""
+        if path == "api":
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        groups = sorted({(k.group, k.version) for k in self._kinds() if k.group})
+        if path == "apis":
+            listed = []
+            for group, version in groups:
+                place = {"groupVersion": f"{group}/{version}", "version": version}
+                listed.append({"name": group, "versions": [place], "preferredVersion": place})
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
+        group_version = path.removeprefix("apis/").removeprefix("api/")
+        resources = [
+            {
+                "name": kind.plural,
+                "singularName": kind.kind.lower(),
+                "namespaced": kind.namespaced,
+                "kind": kind.kind,
+                "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+            }
+            for kind in self._kinds()
+            if kind.api_version == group_version
+        ]
+        if not resources:
+            return None
+        listing = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version}
+        return {**listing, "resources": resources}
+
+    def _kinds(self) -> list[Kind]:
+        return list(self._installed)  # type: ignore[call-overload, no-any-return]
+
+    # https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
+    def _review(self, request: Request, rights: Authorizer) -> Response:
+        review = _body(request, _OBJECTS)
+        asked = (review.get("spec") or {}).get("resourceAttributes") or {}
+        action = Attributes(
+            asked.get("verb", ""),
+            asked.get("group", ""),
+            asked.get("resource", ""),
+            asked.get("subresource", ""),
+            asked.get("namespace", ""),
+            asked.get("name", ""),
+        )
+        return answer({**review, "status": {"allowed": rights.allows(action)}}, 201)
+
+    # Reading.
+
+    def _selection(self, kind: Kind, target: Target) -> Selection:
+        return Selection(
+            target.action.namespace if kind.namespaced else "",
+            parse_labels(target.query.get("labelSelector", "")),
+            parse_fields(kind, target.query.get("fieldSelector", "")),
+        )
+
+    def _list(self, kind: Kind, target: Target) -> Response:
+        query = target.query
+        selection = self._selection(kind, target)
+        limit = _number(query, "limit") or 0
+        token = query.get("continue", "")
+        wanted = _version(query)
+        if token:
+            version, entries = self._page(token)
+        else:
+            entries, version = self.store.select(kind, selection)
+            if wanted is not None and wanted > version:
+                raise ApiError(
+                    504, "Timeout", f"Too large resource version: {wanted}, current: {version}"
+                )
+        metadata: Manifest = {"resourceVersion": str(version)}
+        if limit and len(entries) > limit:
+            entries, rest = entries[:limit], entries[limit:]
+            metadata["continue"] = self._keep_page(version, rest)
+            if not selection.labels and not selection.fields:
+                metadata["remainingItemCount"] = len(rest)
+        head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata}
+        text = json.dumps(head, separators=(",", ":"))[:-1].encode()
+        return Response(
+            200, text + b',"items":[' + b",".join(entry.item for entry in entries) + b"]}"
+        )
+
+    # https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+    def _keep_page(self, version: int, rest: list[Entry]) -> str:
+        token = base64.urlsafe_b64encode(
+            json.dumps({"rv": version, "n": random.getrandbits(64)}).encode()
+        ).decode()
+        self._pages[token] = (version, rest)
+        while len(self._pages) > 100:
+            self._pages.popitem(last=False)
+        return token
+
+    def _page(self, token: str) -> tuple[int, list[Entry]]:
+        try:
+            version = int(json.loads(base64.urlsafe_b64decode(token))["rv"])
+        except (ValueError, KeyError, TypeError) as problem:
+            raise bad_request("continue key is not valid: illegal base64 data") from problem
+        page = self._pages.get(token)
+        if page is None or self.store.is_compacted(version):
+            raise expired(
+                "The provided continue parameter is too old to display a consistent list result. "
+                "You can start a new list without the continue parameter."
+            )
+        return version, page[1]
+
+    def _watch(self, kind: Kind, target: Target) -> Response:
+        query = target.query
+        if "sendInitialEvents" in query:
+            cause = forbidden_field(
+                "sendInitialEvents",
+                "sendInitialEvents is forbidden for watch unless the WatchList feature gate is "
+                "enabled",
+            )
+            raise invalid("ListOptions", "meta.k8s.io", "", [cause])
+        selection = self._selection(kind, target)
+        wanted = _version(query) or None
+        timeout = _number(query, "timeoutSeconds")
+        watch = Watch(
+            self.store,
+            kind,
+            selection,
+            version=wanted,
+            # Real servers choose between 30 and 60 minutes.
+            timeout=timeout if timeout is not None else random.uniform(1800, 3600),
+            bookmarks=query.get("allowWatchBookmarks") in ("true", "1"),
+            bookmark_seconds=self._bookmark_seconds,
+        )
+        return Response(200, watch=watch)
+
+    # https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-read-log-of-the-specified-pod
+    def _log(self, key: tuple[str, str], query: Mapping[str, str]) -> Response:
+        pod = self.store.get(kinds.PODS, key)
+        if pod is None:
+            raise not_found(kinds.PODS, key[1])
+        containers = [c["name"] for c in pod["spec"]["containers"]]
+        everything = containers + [c["name"] for c in pod["spec"].get("initContainers") or ()]
+        container = query.get("container") or (containers[0] if len(containers) == 1 else "")
+        if not container:
+            raise bad_request(
+                f"a container name must be specified for pod {key[1]}, choose one of: "
+                f"[{' '.join(containers)}]"
+            )
+        if container not in everything:
+            raise bad_request(f"container {container} is not valid for pod {key[1]}")
+        status = pod.get("status", {})
+        for state in (
+            *(status.get("containerStatuses") or ()),
+            *(status.get("initContainerStatuses") or ()),
+        ):
+            waiting = state["state"].get("waiting")
+            if state["name"] == container and waiting and not state.get("lastState"):
+                raise bad_request(
+                    f'container "{container}" in pod "{key[1]}" is waiting to start: '
+                    f"{waiting['reason']}"
+                )
+        lines = self.logs.get(key, "").splitlines(keepends=True)
+        tail = _number(query, "tailLines")
+        return Response(
+            200,
+            "".join(lines if tail is None else lines[len(lines) - tail :] if tail else []).encode(),
+            "text/plain",
+        )
+
+    # Writing.
+
+    def _create(self, kind: Kind, request: Request, target: Target) -> Response:
+        level = _level(target.query)
+        manifest, warnings = self.registry.decode(
+            kind, _body(request, _OBJECTS), target.action.namespace, level
+        )
+        manager = target.query.get("fieldManager") or _agent(request)
+        kept = self.registry.create(kind, manifest, manager=manager, dry=_dry(target.query))
+        return answer(kept, 201, tuple(warnings))
+
+    def _update(
+        self, kind: Kind, key: tuple[str, str], request: Request, target: Target
+    ) -> Response:
+        manifest, warnings = self.registry.decode(
+            kind,
+            _body(request, _OBJECTS),
+            target.action.namespace if kind.namespaced else "",
+            _level(target.query),
+        )
+        kept = self.registry.replace(
+            kind,
+            key,
+            manifest,
+            manager=target.query.get("fieldManager") or _agent(request),
+            subresource=target.action.subresource,
+            dry=_dry(target.query),
+        )
+        return answer(kept, 200, tuple(warnings))
+
+    def _patch(
+        self,
+        kind: Kind,
+        key: tuple[str, str],
+        request: Request,
+        target: Target,
+        user: str,
+        rights: Authorizer,
+    ) -> Response:
+        query = target.query
+        if request.content_type == APPLY:
+            return self._apply(kind, key, request, target, user, rights)
+        patch = _body(request, (MERGE,))
+        if "force" in query:
+            cause = forbidden_field("force", "may not be specified for non-apply patch")
+            raise invalid("PatchOptions", "meta.k8s.io", "", [cause])
+        with self.store.lock:
+            current = self.store.get(kind, key)
+            if current is None:
+                raise not_found(kind, key[1])
+            patched, warnings = self.registry.decode(
+                kind, merge_patch(copy_of(current), patch), key[0], _level(query)
+            )
+            if "resourceVersion" not in (patch.get("metadata") or {}):
+                patched["metadata"].pop("resourceVersion", None)
+            kept = self.registry.replace(
+                kind,
+                key,
+                patched,
+                manager=query.get("fieldManager") or _agent(request),
+                subresource=target.action.subresource,
+                dry=_dry(query),
+            )
+        return answer(kept, 200, tuple(warnings))
+
+    def _apply(
+        self,
+        kind: Kind,
+        key: tuple[str, str],
+        request: Request,
+        target: Target,
+        user: str,
+        rights: Authorizer,
+    ) -> Response:
+        applied = _body(request, (APPLY,))
+        query = target.query
+        manager = query.get("fieldManager")
+        if not manager:
+            cause = required("fieldManager", "is required for apply patch")
+            raise invalid("PatchOptions", "meta.k8s.io", "", [cause])
+        if target.action.subresource:
+            raise method_not_allowed()
+        if applied.get("apiVersion") != kind.api_version:
+            raise bad_request(
+                "Incorrect version specified in apply patch. Specified patch version: "
+                f"{applied.get('apiVersion', '')}, expected: {kind.api_version}"
+            )
+        if applied.get("kind") != kind.kind:
+            raise bad_request(f"expected kind {kind.kind}, but got {applied.get('kind', '')}")
+        applied = copy_of(applied)
+        metadata = applied.setdefault("metadata", {})
+        if metadata.get("managedFields"):
+            raise bad_request("metadata.managedFields must be nil")
+        if metadata.setdefault("name", key[1]) != key[1]:
+            raise bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL "
+                f"({key[1]})"
+            )
+        if kind.namespaced and metadata.setdefault("namespace", key[0]) != key[0]:
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the "
+                "request"
+            )
+        self._may_create(kind, target, user, rights)
+        kept, created = self.registry.apply(
+            kind,
+            key,
+            applied,
+            manager=manager,
+            force=query.get("force") in ("true", "1"),
+            dry=_dry(query),
+        )
+        return answer(kept, 201 if created else 200)
+
+    def _may_create(self, kind: Kind, target: Target, user: str, rights: Authorizer) -> None:
+        """Demand ``create`` as well where an apply creates.
+
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/#api-implementation
+        """
+        action = target.action
+        key = (action.namespace if kind.namespaced else "", action.name)
+        wanted = Attributes("create", action.group, action.resource, "", action.namespace, "")
+        if self.store.get(kind, key) is None and not rights.allows(wanted):
+            raise forbidden(kind, action.name, refusal(user, wanted))
+
+    def _delete(
+        self, kind: Kind, key: tuple[str, str], request: Request, target: Target
+    ) -> Response:
+        options = _body(request, _OBJECTS, empty=True)
+        query = target.query
+        if "propagationPolicy" in query:
+            options["propagationPolicy"] = query["propagationPolicy"]
+        if "gracePeriodSeconds" in query:
+            options["gracePeriodSeconds"] = _number(query, "gracePeriodSeconds")
+        if key[1]:
+            last, gone = delete(self.store, kind, key, options)
+            if not gone or kind is kinds.PODS:
+                return answer(last)
+            details = {"name": key[1], "group": kind.group, "kind": kind.plural}
+            details["uid"] = last["metadata"]["uid"]
+            shown = {name: value for name, value in details.items() if value}
+            status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+            return answer({**status, "details": shown})
+        if kind is kinds.NAMESPACES:
+            raise method_not_allowed()
+        selection = self._selection(kind, target)
+        entries, version = self.store.select(kind, selection)
+        items = [
+            delete(
+                self.store,
+                kind,
+                (
+                    entry.manifest["metadata"].get("namespace", ""),
+                    entry.manifest["metadata"]["name"],
+                ),
+                options,
+            )[0]
+            for entry in entries
+        ]
+        listing = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version}
+        metadata = {"resourceVersion": str(version)}
+        return answer({**listing, "metadata": metadata, "items": items})
+
+
+def _agent(request: Request) -> str:
+    """Return the default manager: what stands before the first slash of the User-Agent."""
+    return (request.headers.get("User-Agent") or "unknown").partition("/")[0]
+
+
+def _level(query: Mapping[str, str]) -> str:
+    level = query.get("fieldValidation") or "Warn"
+    if level not in ("Ignore", "Warn", "Strict"):
+        raise bad_request(f"fieldValidation: Unsupported value: {level!r}")
+    return level
+
+
+def _dry(query: Mapping[str, str]) -> bool:
+    return query.get("dryRun") == "All"
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    text = query.get(name)
+    if text is None or text == "":
+        return None
+    if not text.isdigit():
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def _version(query: Mapping[str, str]) -> int | None:
+    text = query.get("resourceVersion") or ""
+    if text and not text.isdigit():
+        raise bad_request(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint')
+    return int(text) if text else None
+
+
+def _body(request: Request, accepted: tuple[str, ...], *, empty: bool = False) -> dict[str, Any]:
+    if empty and not request.body.strip():
+        return {}
+    if request.content_type not in accepted:
+        raise unsupported_media_type([kind for kind in accepted if kind])
+    try:
+        if request.content_type in (APPLY, "application/yaml"):
+            value = yaml.load(request.body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        else:
+            value = json.loads(request.body)
+    except (ValueError, yaml.YAMLError) as problem:
+        raise bad_request(f"couldn't get version/kind; json parse error: {problem}") from problem
+    if not isinstance(value, dict):
+        raise bad_request("couldn't get version/kind; json parse error: not an object")
+    return value
