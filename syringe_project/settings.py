@@ -34,6 +34,7 @@ SYRINGE_SESSION_TIMEOUT_SECONDS = env.session_timeout_seconds
 SYRINGE_RETENTION_SECONDS = env.retention_seconds
 SYRINGE_BUNDLE_MAX_BYTES = env.bundle_max_bytes
 SYRINGE_BUNDLE_URL = env.bundle_url
+SYRINGE_WORKER_THREADS = env.worker_threads
 SYRINGE_KUBERNETES = kubernetes_environment()
 SYRINGE_FAILPOINT = env.failpoint
 SYRINGE_REDIS_URL = env.redis_url.get_secret_value()

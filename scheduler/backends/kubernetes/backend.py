@@ -1,0 +1,227 @@
+"""The contract of ``scheduler.backends.base``, kept by a cluster's API server."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Event, Lock
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from scheduler.backends.base import (
+    BackendRejected,
+    BackendUnavailable,
+    EnvironmentObservation,
+    EnvironmentRef,
+    EnvironmentSpec,
+    Login,
+    ReasonCode,
+    RuntimeBackend,
+)
+from scheduler.backends.kubernetes import manifests, preflight
+from scheduler.backends.kubernetes.client import Cluster, load_api
+from scheduler.backends.kubernetes.deletion import (
+    is_ours,
+    is_stuck,
+    is_terminating,
+    obstacles,
+)
+from scheduler.backends.kubernetes.failures import unknown_kind
+from scheduler.backends.kubernetes.labels import environments_selector, instance_selector, ref_of
+from scheduler.backends.kubernetes.manifests.credentials import DEFAULT_USER
+from scheduler.backends.kubernetes.manifests.types import Manifest
+from scheduler.backends.kubernetes.names import namespace_name
+from scheduler.backends.kubernetes.observation import Listed, namespaces_of, observations
+from scheduler.backends.kubernetes.options import current_options
+from scheduler.backends.kubernetes.resources import RESOURCES
+from scheduler.backends.kubernetes.watching import Watcher
+from syringe_project.kubernetes_environment import KubernetesEnvironment
+
+logger = logging.getLogger(__name__)
+
+MAX_REFS = 100
+"""Livelessons in one list call: their ids are part of its address, which servers limit."""
+
+_ENSURE_TIMEOUTS = 4
+"""How many times the longest call a whole start may take, for the lease that it runs under."""
+
+
+class KubernetesBackend(RuntimeBackend):
+    """A namespace for each environment; see ``manifests`` for what is in it.
+
+    One instance serves several threads. It keeps nothing that another process would miss.
+    """
+
+    label = "kubernetes"
+    runs_guides = True
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._connected: tuple[KubernetesEnvironment, Cluster] | None = None
+        self._known_kinds: set[str] = set()
+        self._reported: set[str] = set()
+
+    def ensure(self, spec: EnvironmentSpec) -> None:
+        """Create what is missing, in order; repeated, it changes nothing."""
+        options = current_options()
+        namespace, *contents = manifests.environment_manifests(spec, options)
+        cluster = self._cluster()
+        end = time.monotonic() + _ENSURE_TIMEOUTS * options.settings.timeout_seconds
+        self._check_kinds(cluster, contents)
+        self._ensure_namespace(cluster, namespace, options.instance, spec.ref)
+        for manifest in contents:
+            if time.monotonic() > end:
+                raise BackendUnavailable(reason="the API server takes too long for a whole start")
+            if manifest["kind"] == "Pod":
+                cluster.create(manifest)
+                continue
+            stored = cluster.apply(manifest)
+            if manifest["kind"] == "NetworkPolicy" and not _is_kept(manifest, stored):
+                raise BackendRejected(
+                    reason=f"the cluster does not keep NetworkPolicy "
+                    f"{manifest['metadata']['name']} as it was written, so nothing is started"
+                )
+
+    def observe(
+        self, refs: Sequence[EnvironmentRef]
+    ) -> Mapping[EnvironmentRef, EnvironmentObservation]:
+        seen: dict[EnvironmentRef, EnvironmentObservation] = {}
+        for first in range(0, len(refs), MAX_REFS):
+            seen.update(self._observe(refs[first : first + MAX_REFS]))
+        return seen
+
+    def configure(self, spec: EnvironmentSpec, *, stage: int, endpoint: str, run: int) -> None:
+        options = current_options()
+        job = manifests.configuration_job(
+            spec, stage=stage, endpoint=endpoint, run=run, options=options
+        )
+        self._cluster().create(job)
+
+    def destroy(self, ref: EnvironmentRef) -> None:
+        """Delete the environment's namespace, if it is the one that we made."""
+        cluster = self._cluster()
+        instance = settings.SYRINGE_INSTANCE
+        namespace = cluster.read("Namespace", namespace_name(instance, ref))
+        if namespace is None:
+            return
+        name = namespace["metadata"]["name"]
+        if not is_ours(namespace, instance, ref):
+            logger.warning("namespace %s is not ours and stays", name)
+        elif is_terminating(namespace):
+            self._urge(cluster, namespace)
+        else:
+            cluster.delete("Namespace", name, uid=namespace["metadata"]["uid"])
+
+    def owned(self) -> Iterable[EnvironmentRef]:
+        instance = settings.SYRINGE_INSTANCE
+        found = self._cluster().list("Namespace", labels=instance_selector(instance)).items
+        refs = {ref_of(namespace["metadata"]["labels"]) for namespace in found} - {None}
+        return list(namespaces_of(instance, (ref for ref in refs if ref), found))
+
+    def login(self, spec: EnvironmentSpec, endpoint: str) -> Login:
+        """Return the image's own login where it has a password, else the environment's."""
+        for candidate in spec.lesson.endpoints:
+            if candidate.name == endpoint:
+                image = candidate.image
+                return Login(
+                    username=image.ssh_user or DEFAULT_USER,
+                    password=image.ssh_password or spec.access_password,
+                )
+        raise BackendRejected(reason=f"there is no endpoint {endpoint!r}")
+
+    def page_domain(self, ref: EnvironmentRef, *, endpoint: str, presentation: str) -> str:
+        return manifests.page_domain(ref, endpoint, presentation, current_options())
+
+    def watch(self, wake: Callable[[Collection[UUID]], None], stop: Event) -> None:
+        Watcher(self._cluster(), settings.SYRINGE_INSTANCE, wake).run(stop)
+
+    def preflight(self) -> Sequence[str]:
+        return preflight.problems(self._cluster, settings.SYRINGE_KUBERNETES)
+
+    def _observe(
+        self, refs: Sequence[EnvironmentRef]
+    ) -> Mapping[EnvironmentRef, EnvironmentObservation]:
+        cluster = self._cluster()
+        instance = settings.SYRINGE_INSTANCE
+        labels = environments_selector(instance, refs)
+        listed = Listed(
+            namespaces=cluster.list("Namespace", labels=labels).items,
+            pods=cluster.list("Pod", labels=labels).items,
+            jobs=cluster.list("Job", labels=labels).items,
+        )
+        for namespace in namespaces_of(instance, refs, listed.namespaces).values():
+            self._urge(cluster, namespace)
+        return observations(instance, refs, listed, _now())
+
+    def _check_kinds(self, cluster: Cluster, contents: Iterable[Manifest]) -> None:
+        """Refuse what needs an add-on that the cluster lacks, before anything is created."""
+        for kind in {m["kind"] for m in contents if RESOURCES[m["kind"]].installed_by}:
+            if kind in self._known_kinds:
+                continue
+            if not cluster.knows(kind):
+                raise BackendRejected(
+                    reason=f"the lesson's connections need more: {unknown_kind(RESOURCES[kind])}"
+                )
+            self._known_kinds.add(kind)
+
+    def _ensure_namespace(
+        self, cluster: Cluster, manifest: Manifest, instance: str, ref: EnvironmentRef
+    ) -> None:
+        """Create the namespace; one that exists is used only if it is this environment's own."""
+        name = manifest["metadata"]["name"]
+        namespace = cluster.create(manifest) or cluster.read("Namespace", name)
+        if namespace is None or is_terminating(namespace):
+            raise BackendRejected(
+                reason="the lesson's namespace is being deleted", reason_code=ReasonCode.VANISHED
+            )
+        if not is_ours(namespace, instance, ref):
+            raise BackendRejected(reason=f"namespace {name} exists and is not ours")
+
+    def _urge(self, cluster: Cluster, namespace: Manifest) -> None:
+        """Report a namespace that hangs in its deletion, and where that is wished, force it."""
+        if not is_stuck(namespace, _now()):
+            return
+        name, uid = namespace["metadata"]["name"], namespace["metadata"]["uid"]
+        if uid not in self._reported:
+            self._reported.add(uid)
+            logger.warning("namespace %s hangs: %s", name, obstacles(namespace, _now()))
+        if settings.SYRINGE_KUBERNETES.force_finalize:
+            try:
+                cluster.finalize(namespace)
+            except (BackendRejected, BackendUnavailable) as error:
+                logger.warning("namespace %s cannot be forced: %s", name, error)
+            else:
+                logger.warning("namespace %s was forced to go", name)
+
+    def _cluster(self) -> Cluster:
+        wanted: KubernetesEnvironment = settings.SYRINGE_KUBERNETES
+        with self._lock:
+            if self._connected is None or self._connected[0] != wanted:
+                self._connected = (wanted, _cluster(wanted))
+            return self._connected[1]
+
+
+def _cluster(environment: KubernetesEnvironment) -> Cluster:
+    def load() -> Any:
+        return load_api(environment, connections=settings.SYRINGE_WORKER_THREADS)
+
+    return Cluster(load, timeout_seconds=environment.timeout_seconds)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _is_kept(sent: Manifest, stored: Manifest) -> bool:
+    return bool(_plain(sent["spec"]) == _plain(stored.get("spec")))
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON without keys whose list is empty, which servers leave out, or keep."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items() if one not in ([], None)}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value

@@ -1,0 +1,91 @@
+"""What an error of the API server means to the scheduler.
+
+What is raised says what was tried and what the server answered, but never what was sent: the
+bodies of requests hold passwords.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scheduler.backends.base import BackendRejected, BackendUnavailable, ReasonCode
+from scheduler.backends.kubernetes.resources import Resource
+
+_PERHAPS_LATER = {401, 408, 409, 410, 425, 429}
+_LONGEST_MESSAGE = 300
+_SETTLING = ("status unknown for quota", "error looking up service account")
+"""403s of admission plugins that have not yet seen what was created a moment ago."""
+
+
+class Expired(BackendUnavailable):
+    """The resource version is too old: list again, and watch from there."""
+
+
+def failure(
+    action: str,
+    resource: Resource | None,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> BackendUnavailable | BackendRejected:
+    """Return what to raise for an answer that is not 2xx; ``action`` says what was tried."""
+    answer = status_object(body)
+    message = _message(resource, answer)
+    text = f"{action}: HTTP {status}" + (f": {message}" if message else "")
+    if status == 410:
+        return Expired(reason=text)
+    if status in _PERHAPS_LATER or status >= 500:
+        if wait := headers.get("Retry-After", "")[:30]:
+            text += f" (to be tried again after {wait} s)"
+        return BackendUnavailable(reason=text)
+    if status < 400:
+        return BackendUnavailable(reason=f"{text}: this is not a Kubernetes API server")
+    if status == 403 and any(sign in message for sign in _SETTLING):
+        return BackendUnavailable(reason=text)
+    if _names_lost_namespace(status, answer):
+        return BackendRejected(
+            reason="the lesson's namespace is gone", reason_code=ReasonCode.VANISHED
+        )
+    if status == 403 and "exceeded quota" in message:
+        return BackendRejected(reason=text, reason_code=ReasonCode.NO_CAPACITY)
+    if status == 404 and resource is not None and not _details(answer).get("name"):
+        return BackendRejected(reason=f"{action}: {unknown_kind(resource)}")
+    return BackendRejected(reason=text)
+
+
+def unknown_kind(resource: Resource) -> str:
+    """Say that the cluster lacks a kind of resource, and what to install where that is known."""
+    text = f"the cluster knows no {resource.kind} of {resource.api_version}"
+    return f"{text}: install {resource.installed_by}" if resource.installed_by else text
+
+
+def status_object(body: bytes) -> Mapping[str, Any]:
+    """Return the Status that API servers answer errors with; proxies answer anything."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
+
+
+def _message(resource: Resource | None, answer: Mapping[str, Any]) -> str:
+    if resource is not None and resource.kind == "Secret":
+        # Admission plugins may quote what they refuse.
+        return str(answer.get("reason") or "")[:_LONGEST_MESSAGE]
+    return str(answer.get("message") or "")[:_LONGEST_MESSAGE]
+
+
+def _details(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    details = answer.get("details")
+    return details if isinstance(details, dict) else {}
+
+
+def _names_lost_namespace(status: int, answer: Mapping[str, Any]) -> bool:
+    details = _details(answer)
+    if status == 404:
+        return details.get("kind") == "namespaces"
+    causes = details.get("causes") or ()
+    return status == 403 and any(
+        isinstance(cause, dict) and cause.get("reason") == "NamespaceTerminating"
+        for cause in causes
+    )
