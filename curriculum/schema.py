@@ -26,6 +26,11 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
 _LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_RESERVED = {
+    "localhost": "which every endpoint is",
+    # `lessons.specs.GUIDE_ENDPOINT`; nothing here may import what needs Django.
+    "jupyterlabguide": "which is the server of Jupyter guides",
+}
 _SUBNET_MAX_PREFIX = {4: 30, 6: 126}
 
 
@@ -85,8 +90,8 @@ def _subnet(value: str) -> str:
 
 
 def _not_reserved(value: str) -> str:
-    if value == "localhost":
-        raise PydanticCustomError("syringe", "must not be localhost, which every endpoint is")
+    if why := _RESERVED.get(value):
+        raise PydanticCustomError("syringe", "{why}", {"why": f"must not be {value}, {why}"})
     return value
 
 
@@ -245,7 +250,7 @@ class PresentationEntry(FileModel):
 class EndpointEntry(FileModel):
     """One machine of a lesson."""
 
-    name: Label = Field(
+    name: Annotated[Label, AfterValidator(_not_reserved)] = Field(
         description="Host name by which the others reach it; unique in the lesson.",
     )
     image: ImageName = Field(description="Slug of an image.")

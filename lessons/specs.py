@@ -13,9 +13,21 @@ only fixes the keys::
      "stages": [{"guide_type", "configurations": {endpoint name: path below the folder}}]}
 
 Resources hold what the image's author wrote, nothing else; older rows have none.
+
+A livelesson's copy may have one endpoint more than its lesson, the last: the server of its
+notebooks (``with_guide_endpoint``). Learners see it as the guide and not as a machine.
 """
 
 from typing import NotRequired, TypedDict
+
+GUIDE_ENDPOINT = "jupyterlabguide"
+"""Where the existing front end looks for it; authors cannot name an endpoint so."""
+
+GUIDE_PRESENTATION = "web"
+GUIDE_IMAGE = "jupyter"
+GUIDE_PORT = 8888
+JUPYTER = "jupyter"
+"""The type of a guide that such a server shows."""
 
 
 class AmountsDict(TypedDict, total=False):
@@ -75,3 +87,42 @@ class LessonDict(TypedDict):
     endpoints: list[EndpointDict]
     connections: list[ConnectionDict]
     stages: list[StageDict]
+
+
+def with_guide_endpoint(spec: LessonDict) -> LessonDict:
+    """Return the description with the server of its notebooks, where a stage's guide is one."""
+    notebooks = any(stage["guide_type"] == JUPYTER for stage in spec["stages"])
+    if not notebooks or has_guide_endpoint(spec):
+        return spec
+    return {**spec, "endpoints": [*spec["endpoints"], _guide_endpoint()]}
+
+
+def has_guide_endpoint(spec: LessonDict) -> bool:
+    """Say whether there is a server for the lesson's notebooks."""
+    return any(endpoint["name"] == GUIDE_ENDPOINT for endpoint in spec["endpoints"])
+
+
+def machines(spec: LessonDict) -> list[EndpointDict]:
+    """Return the endpoints that learners see as such, in the order of the lesson file."""
+    return [endpoint for endpoint in spec["endpoints"] if endpoint["name"] != GUIDE_ENDPOINT]
+
+
+def _guide_endpoint() -> EndpointDict:
+    return EndpointDict(
+        name=GUIDE_ENDPOINT,
+        configuration_type="",
+        additional_ports=[],
+        image=ImageDict(
+            slug=GUIDE_IMAGE,
+            flavor="untrusted",
+            enable_forwarding=False,
+            network_interfaces=[],
+            ssh_user="",
+            ssh_password="",
+            config_user="",
+            config_password="",
+        ),
+        presentations=[
+            PresentationDict(name=GUIDE_PRESENTATION, port=GUIDE_PORT, type="http"),
+        ],
+    )

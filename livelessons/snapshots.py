@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from lessons.models import Presentation, Stage
-from lessons.specs import EndpointDict, PresentationDict
+from lessons.specs import EndpointDict, PresentationDict, has_guide_endpoint, machines
 from livelessons.models import LiveEndpoint, LiveLesson
-from livelessons.presentation_tokens import PREFIX, presentation_token
+from livelessons.page_addresses import notebook_path, page_path
 from livelessons.selectors import guide_of, running_action_of
 
 _TERMINALS = "/terminals/"
@@ -51,7 +51,7 @@ def snapshot(live_lesson: LiveLesson, endpoints: Iterable[LiveEndpoint]) -> dict
         "guide": _guide(live_lesson),
         "endpoints": [
             _endpoint(live_lesson, endpoint, observed.get(endpoint["name"]))
-            for endpoint in live_lesson.spec["endpoints"]
+            for endpoint in machines(live_lesson.spec)
         ],
     }
 
@@ -63,10 +63,13 @@ def time_text(value: datetime | None) -> str | None:
 
 def _guide(live_lesson: LiveLesson) -> dict[str, object]:
     guide_type = live_lesson.spec["stages"][live_lesson.stage]["guide_type"]
-    # A notebook is run by its server, not shown by a page.
+    written = guide_type == Stage.GuideType.MARKDOWN
+    # A notebook is shown by its server, where the backend has one.
+    served = not written and has_guide_endpoint(live_lesson.spec)
     return {
         "type": guide_type,
-        "contents": guide_of(live_lesson) if guide_type == Stage.GuideType.MARKDOWN else "",
+        "contents": guide_of(live_lesson) if written else "",
+        "path": notebook_path(live_lesson) if served else "",
     }
 
 
@@ -94,20 +97,7 @@ def _endpoint(
 
 
 def _path(live_lesson: LiveLesson, endpoint: str, way: PresentationDict) -> str:
-    """Return where the gateway serves this: a WebSocket for a terminal, else a web page."""
+    """Return where this is served: a WebSocket of the gateway for a terminal, else a web page."""
     if way["type"] == Presentation.Type.SSH:
         return f"{_TERMINALS}{live_lesson.pk}/{endpoint}/{way['name']}"
-    return PREFIX + page_token(live_lesson, endpoint, way["name"]) + "/"
-
-
-def page_token(live_lesson: LiveLesson, endpoint: str, presentation: str) -> str:
-    """Return the token of a web page of the livelesson, good until its greatest age.
-
-    Not until its present end: an extension does not reach the pages that are open.
-    """
-    return presentation_token(
-        live_lesson_id=live_lesson.pk,
-        endpoint=endpoint,
-        presentation=presentation,
-        expires_at=live_lesson.latest_end,
-    )
+    return page_path(live_lesson, endpoint, way["name"])

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from lessons.models import Lesson
 from lessons.selectors import current_lesson
+from lessons.specs import with_guide_endpoint
 from livelessons import services as records
 from livelessons.errors import InvalidStage, LessonNotStartable, LiveLessonBusy, LiveLessonEnded
 from livelessons.models import LiveLesson, LiveSession
@@ -55,12 +56,14 @@ def _create(
     if lesson.missing_images:
         missing = ", ".join(lesson.missing_images)
         raise LessonNotStartable(slug=lesson.slug, reason=f"nobody defines the image {missing}.")
+    backend = current_backend()
     live_lesson, created = records.live_lesson_create(
         session=session,
         lesson=lesson,
+        spec=with_guide_endpoint(lesson.spec) if backend.runs_guides else lesson.spec,
         stage=stage,
         holder=holder,
-        backend=current_backend().label,
+        backend=backend.label,
     )
     if created:
         _look_after_commit(live_lesson)

@@ -16,10 +16,14 @@ from django.views.decorators.http import require_safe
 
 from lessons.models import Stage
 from lessons.selectors import catalogue
+from lessons.specs import has_guide_endpoint
 from livelessons.api.authentication import COOKIE
 from livelessons.errors import LiveLessonNotFound
+from livelessons.models import LiveLesson
+from livelessons.page_addresses import notebook_path, page_hosts
 from livelessons.selectors import guide_of, live_lesson_held
 from livelessons.session_secrets import is_secret
+from livelessons.states import State
 from syringe_project.api import DATABASE_ERRORS, foreseen, status_of
 from syringe_project.errors import SyringeError, Unavailable
 from web.groups import lesson_groups
@@ -29,19 +33,21 @@ P = ParamSpec("P")
 _View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 # The terminal's library writes style elements; scripts come from our own files only.
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: https:",
-        "connect-src 'self'",
-        "frame-src 'self'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
+_POLICY = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: https:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
 )
+
+
+def _policy() -> str:
+    """Return the pages' content security policy, by which only lessons' pages are framed."""
+    return "; ".join((*_POLICY, f"frame-src 'self' {page_hosts()}".rstrip()))
 
 
 def _page(view: _View[P]) -> _View[P]:
@@ -55,7 +61,7 @@ def _page(view: _View[P]) -> _View[P]:
             problem = foreseen(exc) or Unavailable()
             status = status_of(problem)
             response = render(request, "web/problem.html", {"problem": problem}, status=status)
-        response["Content-Security-Policy"] = POLICY
+        response["Content-Security-Policy"] = _policy()
         return response
 
     return require_safe(answer)
@@ -97,5 +103,12 @@ def guide_fragment(request: HttpRequest, live_lesson_id: UUID) -> HttpResponse:
     live_lesson = live_lesson_held(secret=secret, live_lesson_id=live_lesson_id)
     stage = live_lesson.spec["stages"][live_lesson.stage]
     if stage["guide_type"] != Stage.GuideType.MARKDOWN:
-        return render(request, "web/no_guide.html")
+        return render(request, "web/notebook.html", _notebook(live_lesson))
     return HttpResponse(guide_html(guide_of(live_lesson)))
+
+
+def _notebook(live_lesson: LiveLesson) -> dict[str, object]:
+    """Return whether notebooks are run here, and the address of one whose server answers."""
+    served = has_guide_endpoint(live_lesson.spec)
+    ready = served and live_lesson.state == State.READY
+    return {"served": served, "address": notebook_path(live_lesson) if ready else ""}

@@ -49,7 +49,8 @@ class LivePresentationDocument(serializers.Serializer[object]):
     type = serializers.ChoiceField(choices=Presentation.Type.choices)
     port = serializers.IntegerField()
     path = serializers.CharField(
-        help_text="Below the installation's address: a WebSocket for `ssh`, a page for `http`."
+        help_text="Below the installation's address: a WebSocket for `ssh`, a page for `http`. "
+        "A page that has a host name of its own is named by its whole address."
     )
 
 
@@ -64,6 +65,11 @@ class LiveEndpointDocument(serializers.Serializer[object]):
 class GuideDocument(serializers.Serializer[object]):
     type = serializers.ChoiceField(choices=Stage.GuideType.choices)
     contents = serializers.CharField(allow_blank=True, help_text="Markdown of the stage.")
+    path = serializers.CharField(
+        allow_blank=True,
+        help_text="Page of the stage's notebook, as a presentation's; empty for Markdown and where "
+        "notebooks are not run.",
+    )
 
 
 class LiveLessonSummaryDocument(serializers.Serializer[object]):
@@ -139,7 +145,7 @@ LIVE_LESSON_EXAMPLE = SUMMARY_EXAMPLE | {
     "healthy_tests": 1,
     "ready_at": "2030-01-01T12:00:01Z",
     "version": 6,
-    "guide": {"type": "markdown", "contents": "# Look around\n"},
+    "guide": {"type": "markdown", "contents": "# Look around\n", "path": ""},
     "endpoints": [
         {
             "name": "linux1",

@@ -11,20 +11,15 @@ from django.conf import settings
 
 from lessons.catalogue import CollectionEntry, CurriculumEntry, EndpointEntry, LessonEntry
 from lessons.models import Presentation, Stage
-from lessons.specs import EndpointDict
+from lessons.specs import GUIDE_ENDPOINT, GUIDE_PRESENTATION, EndpointDict, machines
 from livelessons.errors import LiveLessonNotFound
 from livelessons.exp.errors import Code, ExpError
 from livelessons.exp.ids import exp_id
 from livelessons.models import LiveLesson
-from livelessons.presentation_tokens import PREFIX
+from livelessons.page_addresses import page_address
 from livelessons.selectors import guide_of, running_action_of
-from livelessons.snapshots import page_token
 from livelessons.states import Action, Desired, State
 from livelessons.terminal_tokens import HOST, USER, terminal_token
-
-# The endpoint under which the front end looks for the notebook server of a Jupyter guide.
-_JUPYTER_ENDPOINT = "jupyterlabguide"
-_JUPYTER_PRESENTATION = "web"
 
 
 def _without_empty(values: Mapping[str, object]) -> dict[str, object]:
@@ -183,16 +178,14 @@ def live_lesson_entity(live_lesson: LiveLesson, *, now: datetime) -> dict[str, o
         # The page makes its tabs in this order: the lesson file's.
         "LiveEndpoints": {
             endpoint["name"]: _live_endpoint(live_lesson, endpoint, now)
-            for endpoint in live_lesson.spec["endpoints"]
+            for endpoint in machines(live_lesson.spec)
         },
         "GuideType": guide_type,
         **_without_empty(
             {
                 "CurrentStage": live_lesson.stage,
                 "GuideContents": "" if jupyter else guide_of(live_lesson),
-                "GuideDomain": _presentation_domain(
-                    live_lesson, _JUPYTER_ENDPOINT, _JUPYTER_PRESENTATION
-                )
+                "GuideDomain": page_address(live_lesson, GUIDE_ENDPOINT, GUIDE_PRESENTATION)
                 if jupyter
                 else "",
             }
@@ -215,7 +208,7 @@ def _live_endpoint(
     for way in presentations:
         shown = {"Name": way["name"], "Port": way["port"], "Type": way["type"]}
         if way["type"] == Presentation.Type.HTTP:
-            shown["HepDomain"] = _presentation_domain(live_lesson, endpoint["name"], way["name"])
+            shown["HepDomain"] = page_address(live_lesson, endpoint["name"], way["name"])
         entity["LivePresentations"].append(shown)
     terminals = [way["port"] for way in presentations if way["type"] == Presentation.Type.SSH]
     if terminals:
@@ -224,9 +217,3 @@ def _live_endpoint(
             live_lesson_id=live_lesson.pk, endpoint=endpoint["name"], ports=terminals, now=now
         )
     return entity
-
-
-def _presentation_domain(live_lesson: LiveLesson, endpoint: str, presentation: str) -> str:
-    """Return host and path below which the gateway shows a page, without the scheme."""
-    token = page_token(live_lesson, endpoint, presentation)
-    return settings.SYRINGE_PUBLIC_URL.partition("://")[2] + PREFIX + token

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from lessons.models import Lesson
+from lessons.specs import LessonDict
 from livelessons.errors import (
     InvalidStage,
     LifetimeExhausted,
@@ -26,15 +27,21 @@ _TOUCH_INTERVAL = timedelta(seconds=30)
 
 @transaction.atomic
 def live_lesson_create(
-    *, session: LiveSession, lesson: Lesson, stage: int, holder: str, backend: str
+    *,
+    session: LiveSession,
+    lesson: Lesson,
+    spec: LessonDict,
+    stage: int,
+    holder: str,
+    backend: str,
 ) -> tuple[LiveLesson, bool]:
     """Record the wish for a lesson; return its row and whether it is new.
 
     Creations of one session take turns, so that two identical requests yield one row and the
-    limit counts exactly. Raises TooManyLiveLessons and InvalidStage.
+    limit counts exactly. ``spec`` is what the lesson becomes on this backend, and stays for the
+    livelesson's whole life. Raises TooManyLiveLessons and InvalidStage.
     """
-    stages = lesson.spec["stages"]
-    if not 0 <= stage < len(stages):
+    if not 0 <= stage < len(spec["stages"]):
         raise InvalidStage(slug=lesson.slug, stage=stage)
     advisory_lock(AdvisoryLock.SESSION_QUOTA, str(session.pk))
     wanted = LiveLesson.objects.filter(session=session, state__in=LIVE, desired=Desired.RUNNING)
@@ -49,7 +56,7 @@ def live_lesson_create(
         session=session,
         lesson=lesson,
         slug=lesson.slug,
-        spec=lesson.spec,
+        spec=spec,
         backend=backend,
         desired_stage=stage,
         stage=stage,
@@ -58,11 +65,11 @@ def live_lesson_create(
         created_at=now,
         last_active_at=now,
         expires_at=now + timedelta(seconds=settings.SYRINGE_LIFETIME_SECONDS),
-        total_tests=sum(len(endpoint["presentations"]) for endpoint in lesson.spec["endpoints"]),
+        total_tests=sum(len(endpoint["presentations"]) for endpoint in spec["endpoints"]),
     )
     LiveEndpoint.objects.bulk_create(
         LiveEndpoint(live_lesson=live_lesson, position=position, name=endpoint["name"])
-        for position, endpoint in enumerate(lesson.spec["endpoints"])
+        for position, endpoint in enumerate(spec["endpoints"])
     )
     LiveLessonChange.objects.create(
         live_lesson=live_lesson, at=now, state=State.INITIALIZED, stage=stage, attempt=1

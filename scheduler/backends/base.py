@@ -290,7 +290,8 @@ class RuntimeBackend(abc.ABC):
     def page_domain(self, ref: EnvironmentRef, *, endpoint: str, presentation: str) -> str:
         """Return the host name that shows a web page alone; empty: the gateway shows it.
 
-        Whoever knows the name may see the page, so it cannot be guessed. Calls nothing outside.
+        Whoever knows the name may see the page, so it cannot be guessed. Names differ in their
+        first label only. Calls nothing outside.
         """
         return ""
 

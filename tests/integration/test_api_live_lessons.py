@@ -108,7 +108,7 @@ def test_one_livelesson_whole(learner, ready, django_assert_num_queries):
     assert body["id"] == str(ready.pk)
     assert body["lesson"] == "two-machines"
     assert (body["stage"], body["stages"]) == (0, 3)
-    assert body["guide"] == {"type": "markdown", "contents": "# Guide of stage 0"}
+    assert body["guide"] == {"type": "markdown", "contents": "# Guide of stage 0", "path": ""}
     shell, web = body["endpoints"]
     assert (shell["name"], shell["phase"], shell["reachable"]) == ("shell", "running", True)
     assert shell["presentations"] == [

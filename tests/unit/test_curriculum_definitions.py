@@ -9,6 +9,7 @@ from curriculum.definitions import parse_definition
 from curriculum.documents import parse_document
 from curriculum.problems import Report
 from curriculum.schema import FILE_MODELS, ImageFile, LessonFile, json_schema
+from lessons.specs import GUIDE_ENDPOINT
 from tests.curricula import LESSON, SAMPLE
 
 
@@ -50,6 +51,8 @@ def lesson_with(old: str, new: str) -> list[str]:
         ("type: ssh", "type: vnc", "f:11: endpoints[0].presentations[0].type must be 'ssh' or"),
         ("name: linux1", "name: Linux_1", "f:6: endpoints[0].name must be a DNS label"),
         ("name: linux1", f"name: {'a' * 64}", "endpoints[0].name must have at most 63"),
+        ("name: linux1", "name: localhost", "f:6: endpoints[0].name must not be localhost, which"),
+        ("name: linux1", f"name: {GUIDE_ENDPOINT}", "f:6: endpoints[0].name must not be jupyterl"),
         ("image: utility", "image: a/../b", "f:7: endpoints[0].image must be letters"),
         ("image: utility", "configurationType: puppet", "f:7: endpoints[0].configurationType"),
         ("  - description: The only one\n", "  []\n", "stages must have at least 1 entry"),

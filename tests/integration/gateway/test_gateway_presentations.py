@@ -13,9 +13,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.presentations import SANDBOX
+from lessons.models import Lesson
+from lessons.specs import GUIDE_PORT, with_guide_endpoint
 from livelessons.models import LiveEndpoint, LiveLesson
+from livelessons.page_addresses import notebook_path, page_token
 from livelessons.presentation_tokens import presentation_token
-from livelessons.snapshots import page_token
 from livelessons.states import Desired, State
 from tests.conftest import endpoint_dict
 from tests.integration.gateway.conftest import RunningGateway, port_of, serving
@@ -46,6 +48,19 @@ def running(
 
 
 @pytest.fixture
+def notebook(
+    make_lesson: Callable[..., Lesson],
+    page: tuple[Application, int],
+    make_running: Callable[..., LiveLesson],
+) -> str:
+    """The path of a guide whose server is the application."""
+    stages = [{"guide_type": "jupyter", "configurations": {}}]
+    lesson = make_lesson(stages=stages, endpoints=[endpoint_dict(presentations=[])])
+    lesson.spec = with_guide_endpoint(lesson.spec)
+    return notebook_path(make_running({GUIDE_PORT: page[1]}, lesson=lesson))
+
+
+@pytest.fixture
 def path(running: LiveLesson) -> str:
     return f"/presentations/{page_token(running, 'server1', 'web')}"
 
@@ -60,6 +75,14 @@ async def test_a_request_reaches_the_endpoint(path: str, browser: httpx.AsyncCli
     assert seen["headers"]["host"] == "server1:8080"
     assert seen["headers"]["x-forwarded-prefix"] == path
     assert (await browser.get(f"{path}/large")).content == b"0123456789abcdef" * 200_000
+
+
+async def test_a_notebooks_server_is_reached_like_any_other(
+    notebook: str, browser: httpx.AsyncClient
+):
+    answer = await browser.get(notebook)
+
+    assert answer.json()["target"] == "/notebooks/stage0/guide.ipynb"
 
 
 async def test_the_address_without_a_slash_leads_to_the_one_with(

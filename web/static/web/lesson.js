@@ -14,6 +14,7 @@ let hasSession = "session" in main.dataset;
 let live = null;
 let events = null;
 let shownGuide = "";
+let shownStage = null;
 
 const PREPARING = {
   INITIALIZED: ["Your lesson is queued", "Its machines start in a moment."],
@@ -121,7 +122,9 @@ function show(title, detail, { busy = false, failed = false, again = false } = {
 }
 
 async function loadGuide() {
-  const wanted = `${live.id}?stage=${live.stage}`;
+  // A notebook is a page of the environment: it comes when that is ready, and anew with another.
+  const notebook = live.guide.type === "markdown" ? "" : `&attempt=${live.attempt}&ready=${live.state === "READY"}`;
+  const wanted = `${live.id}?stage=${live.stage}${notebook}`;
   if (wanted === shownGuide) {
     return;
   }
@@ -138,10 +141,11 @@ async function loadGuide() {
   }
   const guide = element("guide");
   guide.innerHTML = await response.text();
-  if (!first) {
+  if (shownStage !== null && shownStage !== live.stage) {
     guide.parentElement.scrollTop = 0;
     guide.focus();
   }
+  shownStage = live.stage;
 }
 
 function showTimeLeft() {
@@ -216,6 +220,7 @@ element("confirm-end").addEventListener("close", ({ target }) => {
 });
 element("again").addEventListener("click", () => {
   shownGuide = "";
+  shownStage = null;
   start();
 });
 element("screen-reader").checked = localStorage.getItem("screen reader") === "on";

@@ -79,8 +79,10 @@ export class Tabs {
     Object.assign(reload, { type: "button", textContent: "Reload" });
     Object.assign(apart, { className: "button", href: tab.way.path, target: "_blank", rel: "noopener", textContent: "Open in a tab of its own" });
     Object.assign(frame, { src: tab.way.path, title: `Web page of ${tab.name}` });
-    // The gateway's policy says the same; a page of a lesson is not to be trusted.
-    frame.sandbox = "allow-scripts allow-forms allow-popups";
+    // The gateway's policy says the same; a page of a lesson is not to be trusted. At a host name of
+    // its own it cannot reach ours, and may be at home there.
+    const apartFromUs = new URL(tab.way.path, location.href).origin !== location.origin;
+    frame.sandbox = `allow-scripts allow-forms allow-popups${apartFromUs ? " allow-same-origin" : ""}`;
     reload.addEventListener("click", () => { frame.src = tab.way.path; });
     tools.append(reload, apart);
     tab.panel.append(tools, frame);
