@@ -1,68 +1,131 @@
 """One suite for every backend, and real sandboxes for the tests of ``local`` alone."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
 
-from scheduler.backends.base import EnvironmentSpec, ImageSpec, RuntimeBackend
+from scheduler.backends.base import EnvironmentRef, EnvironmentSpec, ImageSpec, RuntimeBackend
 from scheduler.backends.fake import FakeBackend
+from scheduler.backends.kubernetes import KubernetesBackend
 from scheduler.backends.local import LocalBackend
-from tests.contract.descriptions import Shell, end, endpoint, environment, observe, start
+from tests.contract.descriptions import (
+    CONFIGURED_FILES,
+    Shell,
+    end,
+    endpoint,
+    environment,
+    observe,
+    start,
+    wait_until,
+)
+from tests.contract.real_cluster import bundle_service, kubeconfig_of_run
+from tests.fake_kubernetes import FakeCluster
 
 
 @dataclass
 class Kind:
-    """A backend with what the suite needs to know to try it."""
+    """A backend with what the suite needs to know to try it.
+
+    ``bundles`` is where pods get lessons' folders, ``patience`` how many seconds a start or an
+    end may take.
+    """
 
     backend: RuntimeBackend
     impossible: EnvironmentSpec
     enter_instance: Callable[[str], None]
-    started: list[EnvironmentSpec]
+    bundles: str = ""
+    patience: float = 20.0
+    started: list[EnvironmentSpec] = field(default_factory=list)
+
+    def environment(self, *args: Any, **kwargs: Any) -> EnvironmentSpec:
+        """Describe a new environment, with a folder that is there to be fetched."""
+        spec = environment(*args, **kwargs)
+        return replace(spec, bundle_url=f"{self.bundles}/{spec.lesson.bundle_sha256}")
 
     def start(self, spec: EnvironmentSpec) -> Any:
         """Start an environment that is ended after the test."""
         self.started.append(spec)
-        return start(self.backend, spec)
+        return start(self.backend, spec, self.patience)
+
+    def end(self, ref: EnvironmentRef) -> bool:
+        """End an environment; return whether it was gone in time."""
+        return end(self.backend, ref, self.patience)
+
+    def wait_until(self, condition: Callable[[], bool]) -> bool:
+        """Return whether a condition came true in time."""
+        return wait_until(condition, self.patience)
 
 
 @pytest.fixture(
     params=[
         pytest.param("fake", marks=pytest.mark.django_db),
         pytest.param("local", marks=pytest.mark.local_backend),
+        "kubernetes",
+        pytest.param("cluster", marks=[pytest.mark.cluster, pytest.mark.timeout(900)]),
     ]
 )
 def kind(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Iterator[Kind]:
     """Return each backend in turn; what the test started is gone afterwards."""
-    impossible = environment(endpoint(image=ImageSpec(slug="nobody-has-this")))
-    if request.param == "fake":
-        settings.SYRINGE_FAKE_SCRIPT = '{"lessons": {"impossible": {"rejected": true}}}'
-        impossible = environment(slug="impossible")
-        backend: RuntimeBackend = FakeBackend()
-    else:
-        backend = LocalBackend()
+    home = f"{django_settings.SYRINGE_INSTANCE}-a"
 
     def enter_instance(name: str) -> None:
         settings.SYRINGE_INSTANCE = name
         settings.SYRINGE_INSTANCE_FOLDER = tmp_path / name
 
-    home = f"{django_settings.SYRINGE_INSTANCE}-a"
+    match request.param:
+        case "fake":
+            settings.SYRINGE_FAKE_SCRIPT = '{"lessons": {"impossible": {"rejected": true}}}'
+            kind = Kind(FakeBackend(), environment(slug="impossible"), enter_instance)
+        case "local":
+            impossible = environment(endpoint(image=ImageSpec(slug="nobody-has-this")))
+            kind = Kind(LocalBackend(), impossible, enter_instance)
+        case "kubernetes":
+            cluster = request.getfixturevalue("fake_cluster")
+            settings.SYRINGE_KUBERNETES = settings.SYRINGE_KUBERNETES.model_copy(
+                update={"kubeconfig": str(cluster.kubeconfig(tmp_path / "kubeconfig"))}
+            )
+            impossible = environment(endpoint("no host name"))
+            kind = Kind(KubernetesBackend(), impossible, enter_instance, "http://bundles.test:8002")
+        case _:
+            kubeconfig_of_run(request.config)
+            # Runs on one cluster at once do not meet.
+            home = f"contract-{uuid4().hex[:8]}"
+            service = request.getfixturevalue("real_bundles")
+            settings.SYRINGE_KUBERNETES = service.settings(settings.SYRINGE_KUBERNETES)
+            impossible = environment(endpoint("no host name"))
+            kind = Kind(KubernetesBackend(), impossible, enter_instance, service.url, 180.0)
     enter_instance(home)
-    kind = Kind(backend, impossible, enter_instance, [])
     yield kind
     enter_instance(home)
     for spec in kind.started:
-        assert end(backend, spec.ref)
+        assert kind.end(spec.ref)
+
+
+@pytest.fixture
+def fake_cluster() -> Iterator[FakeCluster]:
+    """Return an empty fake cluster."""
+    with FakeCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def real_bundles(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Serve the folders of this suite's lessons from a namespace of the real cluster."""
+    specs = [environment(), environment(files=CONFIGURED_FILES)]
+    with bundle_service(kubeconfig_of_run(request.config), *specs) as service:
+        yield service
 
 
 @pytest.fixture
 def local(settings: Any, tmp_path: Path) -> Iterator[Kind]:
     """Return the local backend with an instance folder of its own."""
     settings.SYRINGE_INSTANCE_FOLDER = tmp_path / "instance"
-    kind = Kind(LocalBackend(), environment(), lambda _: None, [])
+    kind = Kind(LocalBackend(), environment(), lambda _: None)
     yield kind
     for spec in kind.started:
         assert end(kind.backend, spec.ref)

@@ -36,6 +36,10 @@ UTILITY = ImageSpec(
     config_password="antidotepassword",
 )
 
+SCRIPT = "print('configured')"
+CONFIGURED_FILES = {"stage0/configs/linux1.py": SCRIPT, "stage1/configs/linux1.py": SCRIPT}
+"""A script for each of two stages."""
+
 
 def bundle_of(files: Mapping[str, str]) -> bytes:
     """Return a lesson's folder as tar.gz."""
@@ -97,17 +101,19 @@ def observe(backend: RuntimeBackend, spec: EnvironmentSpec) -> EnvironmentObserv
     return backend.observe([spec.ref])[spec.ref]
 
 
-def start(backend: RuntimeBackend, spec: EnvironmentSpec) -> EnvironmentObservation:
+def start(
+    backend: RuntimeBackend, spec: EnvironmentSpec, seconds: float = 20.0
+) -> EnvironmentObservation:
     """Start an environment and return what is observed once it has started or failed."""
     backend.ensure(spec)
-    wait_until(lambda: observe(backend, spec).phase not in (Phase.STARTING, Phase.ABSENT))
+    wait_until(lambda: observe(backend, spec).phase not in (Phase.STARTING, Phase.ABSENT), seconds)
     return observe(backend, spec)
 
 
-def end(backend: RuntimeBackend, ref: EnvironmentRef) -> bool:
+def end(backend: RuntimeBackend, ref: EnvironmentRef, seconds: float = 20.0) -> bool:
     """End an environment; return whether it was gone in time."""
     backend.destroy(ref)
-    return wait_until(lambda: backend.observe([ref])[ref].phase == Phase.ABSENT)
+    return wait_until(lambda: backend.observe([ref])[ref].phase == Phase.ABSENT, seconds)
 
 
 class Result(NamedTuple):

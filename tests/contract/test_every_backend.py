@@ -16,21 +16,17 @@ from scheduler.backends.base import (
     ReasonCode,
 )
 from tests.contract.conftest import Kind
-from tests.contract.descriptions import SHELL, end, endpoint, environment, observe, wait_until
+from tests.contract.descriptions import CONFIGURED_FILES, SHELL, UTILITY, endpoint, observe
 
-SCRIPT = "print('configured')"
 CONFIGURED = {
-    "files": {"stage0/configs/linux1.py": SCRIPT, "stage1/configs/linux1.py": SCRIPT},
-    "stages": [
-        {"linux1": "stage0/configs/linux1.py"},
-        {"linux1": "stage1/configs/linux1.py"},
-    ],
+    "files": CONFIGURED_FILES,
+    "stages": [{"linux1": name} for name in CONFIGURED_FILES],
 }
 
 
 def test_an_environment_runs_with_all_its_endpoints_and_ports(kind: Kind) -> None:
     web = PresentationSpec(name="web", port=8080, type="http")
-    spec = environment(
+    spec = kind.environment(
         endpoint("linux1", presentations=(SHELL, web), additional_ports=(5000,)), endpoint("linux2")
     )
 
@@ -46,7 +42,7 @@ def test_an_environment_runs_with_all_its_endpoints_and_ports(kind: Kind) -> Non
 
 
 def test_ensure_again_changes_nothing(kind: Kind) -> None:
-    spec = environment()
+    spec = kind.environment()
     before = kind.start(spec)
 
     kind.backend.ensure(spec)
@@ -58,7 +54,7 @@ def test_ensure_again_changes_nothing(kind: Kind) -> None:
 
 
 def test_every_ref_asked_for_is_answered(kind: Kind) -> None:
-    spec = environment()
+    spec = kind.environment()
     kind.start(spec)
     other_attempt = replace(spec.ref, attempt=2)
     stranger = EnvironmentRef(uuid4(), 0)
@@ -74,7 +70,7 @@ def test_every_ref_asked_for_is_answered(kind: Kind) -> None:
 
 
 def test_another_process_sees_the_same(kind: Kind) -> None:
-    spec = environment()
+    spec = kind.environment()
     kind.start(spec)
 
     assert observe(type(kind.backend)(), spec).phase == Phase.RUNNING
@@ -82,10 +78,10 @@ def test_another_process_sees_the_same(kind: Kind) -> None:
 
 
 def test_destroy_removes_it_and_may_be_repeated(kind: Kind) -> None:
-    spec = environment()
+    spec = kind.environment()
     kind.start(spec)
 
-    assert end(kind.backend, spec.ref)
+    assert kind.end(spec.ref)
     assert list(kind.backend.owned()) == []
     kind.backend.destroy(spec.ref)
     kind.backend.destroy(EnvironmentRef(uuid4(), 3))
@@ -93,26 +89,26 @@ def test_destroy_removes_it_and_may_be_repeated(kind: Kind) -> None:
 
 
 def test_destroy_during_the_start(kind: Kind) -> None:
-    spec = environment()
+    spec = kind.environment()
     kind.backend.ensure(spec)
 
-    assert end(kind.backend, spec.ref)
+    assert kind.end(spec.ref)
     assert list(kind.backend.owned()) == []
 
 
 def test_owned_lists_attempts_apart(kind: Kind) -> None:
-    first = environment()
+    first = kind.environment()
     second = replace(first, ref=replace(first.ref, attempt=2))
     kind.start(first)
     kind.start(second)
 
     assert set(kind.backend.owned()) == {first.ref, second.ref}
-    assert end(kind.backend, first.ref)
+    assert kind.end(first.ref)
     assert list(kind.backend.owned()) == [second.ref]
 
 
 def test_instances_do_not_meet(kind: Kind) -> None:
-    spec = environment()
+    spec = kind.environment()
     kind.start(spec)
 
     home = settings.SYRINGE_INSTANCE
@@ -126,12 +122,12 @@ def test_instances_do_not_meet(kind: Kind) -> None:
 
 
 def test_configuration_runs_once_per_run(kind: Kind) -> None:
-    spec = environment(endpoint(configuration_type="python"), **CONFIGURED)  # type: ignore[arg-type]
+    spec = kind.environment(endpoint(configuration_type="python"), **CONFIGURED)
     kind.start(spec)
 
     for run, stage in ((1, 0), (1, 0), (2, 1)):
         kind.backend.configure(spec, stage=stage, endpoint="linux1", run=run)
-        assert wait_until(
+        assert kind.wait_until(
             lambda run=run: (
                 observe(kind.backend, spec).jobs["linux1", run].phase  # type: ignore[misc]
                 not in (Phase.STARTING, Phase.RUNNING)
@@ -146,7 +142,7 @@ def test_configuration_runs_once_per_run(kind: Kind) -> None:
 
 
 def test_configuration_of_what_is_gone_is_refused(kind: Kind) -> None:
-    spec = environment(endpoint(configuration_type="python"), **CONFIGURED)  # type: ignore[arg-type]
+    spec = kind.environment(endpoint(configuration_type="python"), **CONFIGURED)
 
     with pytest.raises(BackendRejected) as refusal:
         kind.backend.configure(spec, stage=0, endpoint="linux1", run=1)
@@ -162,18 +158,24 @@ def test_what_can_never_run_is_refused(kind: Kind) -> None:
     assert list(kind.backend.owned()) == []
 
 
-def test_login_has_the_environments_own_password_and_hides_it(kind: Kind) -> None:
-    spec = environment()
+def test_login_is_the_images_or_the_environments_own_and_hides_its_password(kind: Kind) -> None:
+    without_password = replace(UTILITY, ssh_password="")
+    spec = kind.environment(endpoint("linux1"), endpoint("linux2", image=without_password))
 
     login = kind.backend.login(spec, "linux1")
+    own = kind.backend.login(spec, "linux2")
 
     assert login.username
-    assert login.password == spec.access_password
-    assert spec.access_password not in repr(login) + repr(spec)
+    assert login.password in {UTILITY.ssh_password, spec.access_password}
+    assert own.username
+    assert own.password == spec.access_password
+    for shown in (repr(login), repr(own), repr(spec)):
+        assert spec.access_password not in shown
+        assert UTILITY.ssh_password not in shown
 
 
 def test_calls_return_at_once(kind: Kind) -> None:
-    spec = environment(endpoint("linux1"), endpoint("linux2"))
+    spec = kind.environment(endpoint("linux1"), endpoint("linux2"))
     calls: list[Callable[[], object]] = [
         lambda: kind.backend.ensure(spec),
         lambda: kind.backend.observe([spec.ref]),

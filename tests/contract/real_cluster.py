@@ -1,0 +1,109 @@
+"""What the suite needs on a real cluster: images that anybody can pull, and a bundle service."""
+
+import base64
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+
+from scheduler.backends.base import EnvironmentSpec
+from scheduler.backends.kubernetes.client import Cluster, load_api
+from scheduler.backends.kubernetes.manifests.types import Manifest
+from syringe_project.kubernetes_environment import KubernetesEnvironment
+from tests.contract.descriptions import wait_until
+
+_PORT = 8080
+_IMAGES = {
+    # Runs until it is told to end, which is all that this suite asks of an endpoint.
+    "image": "registry.k8s.io/pause:3.10",
+    "configurator_image": "python:3.12-alpine",
+}
+
+
+def kubeconfig_of_run(config: pytest.Config) -> str:
+    """Return the kubeconfig of the cluster that was asked for; skip the test where none was."""
+    if "cluster" not in (config.option.markexpr or ""):
+        pytest.skip("runs only by `-m cluster`")
+    kubeconfig = os.environ.get("KUBECONFIG", "")
+    if not kubeconfig:
+        pytest.skip("KUBECONFIG names no cluster")
+    return kubeconfig
+
+
+@dataclass(frozen=True)
+class BundleService:
+    """Serves lessons' folders in a namespace of its own."""
+
+    kubeconfig: str
+    namespace: str
+
+    @property
+    def url(self) -> str:
+        """Where the folders are, each named by its SHA-256."""
+        return f"http://bundles.{self.namespace}:{_PORT}"
+
+    def settings(self, usual: KubernetesEnvironment) -> KubernetesEnvironment:
+        """Return settings for the cluster, with this as the bundle service."""
+        label = {"kubernetes.io/metadata.name": self.namespace}
+        return usual.model_copy(
+            update={
+                **_IMAGES,
+                "kubeconfig": self.kubeconfig,
+                "timeout_seconds": 10.0,
+                "bundle_peers": [{"namespaceSelector": {"matchLabels": label}}],
+            }
+        )
+
+
+@contextmanager
+def bundle_service(kubeconfig: str, *specs: EnvironmentSpec) -> Iterator[BundleService]:
+    """Serve the folders of these lessons until the end, then remove the namespace."""
+    service = BundleService(kubeconfig, f"syringe-contract-{uuid4().hex[:8]}")
+    settings = KubernetesEnvironment(_env_file=None, kubeconfig=kubeconfig)  # type: ignore[call-arg]
+    cluster = Cluster(lambda: load_api(settings, connections=1), timeout_seconds=10)
+    created = cluster.create(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": service.namespace}}
+    )
+    assert created is not None
+    try:
+        for manifest in _contents(service.namespace, specs):
+            cluster.create(manifest)
+        yield service
+    finally:
+        cluster.delete("Namespace", service.namespace, uid=created["metadata"]["uid"])
+        assert wait_until(lambda: cluster.read("Namespace", service.namespace) is None, 180)
+
+
+def _contents(namespace: str, specs: Sequence[EnvironmentSpec]) -> list[Manifest]:
+    metadata = {"name": "bundles", "namespace": namespace, "labels": {"app": "bundles"}}
+    folders = {
+        spec.lesson.bundle_sha256: base64.b64encode(spec.read_bundle()).decode() for spec in specs
+    }
+    return [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": folders},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": {"app": "bundles"}, "ports": [{"port": _PORT}]},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata,
+            "spec": {
+                "containers": [
+                    {
+                        "name": "httpd",
+                        "image": "busybox:1.37",
+                        "command": ["httpd", "-f", "-p", str(_PORT), "-h", "/bundles"],
+                        "volumeMounts": [{"name": "bundles", "mountPath": "/bundles"}],
+                    }
+                ],
+                "volumes": [{"name": "bundles", "secret": {"secretName": "bundles"}}],
+            },
+        },
+    ]
