@@ -75,7 +75,7 @@ def load_api(settings: KubernetesEnvironment, *, connections: int) -> ApiClient:
             _load_file(settings, configuration)
         else:
             try:
-                load_incluster_config(client_configuration=configuration)
+                load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             except ConfigException:
                 _load_file(settings, configuration)
         return ApiClient(configuration)
@@ -87,7 +87,7 @@ def load_api(settings: KubernetesEnvironment, *, connections: int) -> ApiClient:
 
 
 def _load_file(settings: KubernetesEnvironment, configuration: Configuration) -> None:
-    load_kube_config(
+    load_kube_config(  # type: ignore[no-untyped-call]
         config_file=settings.kubeconfig or None,
         context=settings.context or None,
         client_configuration=configuration,
@@ -336,7 +336,7 @@ class Cluster:
             ) from error
         seconds = read_seconds or self._timeout_seconds
         try:
-            response = api.rest_client.request(
+            response: urllib3.HTTPResponse = api.rest_client.request(  # type: ignore[no-untyped-call]
                 method,
                 url,
                 headers=headers,

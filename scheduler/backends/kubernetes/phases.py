@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from scheduler.backends.base import Phase, ReasonCode
 from scheduler.backends.kubernetes.manifests.types import Manifest
@@ -79,7 +78,7 @@ def _failed(status: Manifest, name: str) -> Standing:
     reason, text = status.get("reason") or "", status.get("message") or ""
     if reason.startswith("OutOf"):
         return Standing(Phase.FAILED, ReasonCode.NO_CAPACITY, log_tail=text)
-    if reason or _condition(status, "DisruptionTarget") is not None:
+    if reason or _condition(status, "DisruptionTarget") == "True":
         verb = "was evicted" if reason == "Evicted" else "was ended by the cluster"
         return Standing(Phase.FAILED, ReasonCode.VANISHED, f"{name} {verb}.", log_tail=text)
     for is_init, container in _containers(status):
@@ -90,10 +89,9 @@ def _failed(status: Manifest, name: str) -> Standing:
 
 
 def _unscheduled(status: Manifest) -> Standing | None:
-    condition = _condition(status, "PodScheduled", status="False")
-    if condition is None:
+    if _condition(status, "PodScheduled") != "False":
         return None
-    text = condition.get("message") or ""
+    text = str(_condition_of(status, "PodScheduled").get("message") or "")
     no_room = any(sign in text.lower() for sign in _NO_ROOM)
     reason = ReasonCode.NO_CAPACITY if no_room else ReasonCode.UNSCHEDULABLE
     # A cluster that grows by itself needs minutes, so only the scheduler's patience ends this.
@@ -162,7 +160,7 @@ def _progress(status: Manifest, name: str) -> Standing:
     running = [container for container in containers if container.get("state", {}).get("running")]
     if containers and len(running) == len(containers) and status.get("podIP"):
         return Standing(Phase.RUNNING)
-    if _condition(status, "PodReadyToStartContainers", status="True") is not None:
+    if _condition(status, "PodReadyToStartContainers") == "True":
         # With its network in place, a pod waits for nothing but its images.
         return Standing(Phase.STARTING, ReasonCode.IMAGE_PULL, f"Fetching the image of {name}.")
     return Standing(Phase.STARTING, ReasonCode.PENDING)
@@ -191,11 +189,14 @@ def _tail(ended: Manifest) -> str:
     return str(ended.get("message") or "")[-_LONGEST_LOG:].strip()
 
 
-def _condition(status: Manifest, kind: str, **wanted: Any) -> Manifest | None:
+def _condition(status: Manifest, kind: str) -> str:
+    """Return whether a condition is True, False or Unknown; empty where nobody has said."""
+    return str(_condition_of(status, kind).get("status") or "")
+
+
+def _condition_of(status: Manifest, kind: str) -> Manifest:
     for condition in status.get("conditions") or ():
-        if condition.get("type") == kind and all(
-            condition.get(key) == value for key, value in wanted.items()
-        ):
+        if condition.get("type") == kind:
             found: Manifest = condition
             return found
-    return None
+    return {}
