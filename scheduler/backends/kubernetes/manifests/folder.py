@@ -14,11 +14,12 @@ _MOUNT = "/folder"
 _LESSON = "lesson"
 
 # A network policy may take a moment to let a new pod out, and Kubernetes' own retry ten seconds.
-# A folder that is there already, because the node restarted, has the learner's work in it.
+# Some builds of BusyBox crash at wget's own -T. A folder that is there already, because the node
+# restarted, has the learner's work in it.
 FETCH = f"""\
 [ ! -d {_LESSON} ] || exit 0
 tries=0
-until wget -q -T 10 -O bundle "$BUNDLE_URL"; do
+until timeout 30 wget -q -O bundle "$BUNDLE_URL"; do
   tries=$((tries + 1))
   [ $tries -lt 15 ] || exit 1
   sleep 1
