@@ -37,7 +37,7 @@ from tests.fake_kubernetes.patching import merge_patch
 from tests.fake_kubernetes.rbac import Attributes, Authorizer, refusal
 from tests.fake_kubernetes.registry import Registry
 from tests.fake_kubernetes.selectors import Selection, parse_fields, parse_labels
-from tests.fake_kubernetes.store import Entry
+from tests.fake_kubernetes.store import Entry, Key
 from tests.fake_kubernetes.watching import Watch
 
 APPLY = "application/apply-patch+yaml"
@@ -100,6 +100,7 @@ class Target:
     query: Mapping[str, str]
 
 
+_ALL_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
@@ -141,7 +142,7 @@ class Api:
         self._version = version
         self._bookmark_seconds = bookmark_seconds
         self._pages: OrderedDict[str, tuple[int, list[Entry]]] = OrderedDict()
-        self.logs: dict[tuple[str, str], str] = {}
+        self.logs: dict[Key, str] = {}
         self.bugs: list[Exception] = []
 
     def handle(self, request: Request, target: Target, user: str, rights: Authorizer) -> Response:
@@ -171,22 +172,15 @@ class Api:
                 return self._list(kind, target)
             case "watch":
                 return self._watch(kind, target)
-            case "get" if action.subresource == "log":
-                return self._log(key, target.query)
             case "get":
-                entry = self.store.entry(kind, key)
-                if entry is None:
-                    raise not_found(kind, action.name)
-                return Response(200, entry.body)
-            case "create" if not action.name:
-                if kind.namespaced and not action.namespace:
-                    raise method_not_allowed()
+                return self._get(kind, key, target)
+            case "create":
                 return self._create(kind, request, target)
             case "update":
                 return self._update(kind, key, request, target)
             case "patch":
                 return self._patch(kind, key, request, target, user, rights)
-            case "delete" | "deletecollection" if not action.subresource:
+            case "delete" | "deletecollection":
                 return self._delete(kind, key, request, target)
         raise method_not_allowed()
 
@@ -232,7 +226,7 @@ class Api:
                 "singularName": kind.kind.lower(),
                 "namespaced": kind.namespaced,
                 "kind": kind.kind,
-                "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+                "verbs": _ALL_VERBS,
             }
             for kind in self._kinds()
             if kind.api_version == group_version
@@ -267,6 +261,14 @@ class Api:
             parse_labels(target.query.get("labelSelector", "")),
             parse_fields(kind, target.query.get("fieldSelector", "")),
         )
+
+    def _get(self, kind: Kind, key: Key, target: Target) -> Response:
+        if target.action.subresource == "log":
+            return self._log(key, target.query)
+        entry = self.store.entry(kind, key)
+        if entry is None:
+            raise not_found(kind, key[1])
+        return Response(200, entry.body)
 
     def _list(self, kind: Kind, target: Target) -> Response:
         query = target.query
@@ -342,7 +344,7 @@ class Api:
         return Response(200, watch=watch)
 
     # https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-read-log-of-the-specified-pod
-    def _log(self, key: tuple[str, str], query: Mapping[str, str]) -> Response:
+    def _log(self, key: Key, query: Mapping[str, str]) -> Response:
         pod = self.store.get(kinds.PODS, key)
         if pod is None:
             raise not_found(kinds.PODS, key[1])
@@ -378,6 +380,8 @@ class Api:
     # Writing.
 
     def _create(self, kind: Kind, request: Request, target: Target) -> Response:
+        if target.action.name or (kind.namespaced and not target.action.namespace):
+            raise method_not_allowed()
         level = _level(target.query)
         manifest, warnings = self.registry.decode(
             kind, _body(request, _OBJECTS), target.action.namespace, level
@@ -386,9 +390,7 @@ class Api:
         kept = self.registry.create(kind, manifest, manager=manager, dry=_dry(target.query))
         return answer(kept, 201, tuple(warnings))
 
-    def _update(
-        self, kind: Kind, key: tuple[str, str], request: Request, target: Target
-    ) -> Response:
+    def _update(self, kind: Kind, key: Key, request: Request, target: Target) -> Response:
         manifest, warnings = self.registry.decode(
             kind,
             _body(request, _OBJECTS),
@@ -408,7 +410,7 @@ class Api:
     def _patch(
         self,
         kind: Kind,
-        key: tuple[str, str],
+        key: Key,
         request: Request,
         target: Target,
         user: str,
@@ -443,7 +445,7 @@ class Api:
     def _apply(
         self,
         kind: Kind,
-        key: tuple[str, str],
+        key: Key,
         request: Request,
         target: Target,
         user: str,
@@ -500,9 +502,9 @@ class Api:
         if self.store.get(kind, key) is None and not rights.allows(wanted):
             raise forbidden(kind, action.name, refusal(user, wanted))
 
-    def _delete(
-        self, kind: Kind, key: tuple[str, str], request: Request, target: Target
-    ) -> Response:
+    def _delete(self, kind: Kind, key: Key, request: Request, target: Target) -> Response:
+        if target.action.subresource:
+            raise method_not_allowed()
         options = _body(request, _OBJECTS, empty=True)
         query = target.query
         if "propagationPolicy" in query:

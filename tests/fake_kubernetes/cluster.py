@@ -19,6 +19,7 @@ from tests.fake_kubernetes.controllers.jobs import Jobs
 from tests.fake_kubernetes.controllers.kubelet import NODE, Kubelet
 from tests.fake_kubernetes.controllers.namespaces import Holds, Namespaces
 from tests.fake_kubernetes.controllers.ports import PodPorts
+from tests.fake_kubernetes.controllers.quotas import Quotas
 from tests.fake_kubernetes.faults import Faults
 from tests.fake_kubernetes.kinds import BUILT_IN, NETWORK_ATTACHMENTS, Kind, Kinds
 from tests.fake_kubernetes.loop import Loop
@@ -38,6 +39,8 @@ class FakeCluster:
     ``rules`` are those of a ClusterRole, ``namespace_rules`` those of Roles by namespace; without
     ``rules`` everything is granted. ``version`` chooses schemas and behaviour, ``multus`` whether
     NetworkAttachmentDefinitions are installed. With ``listen`` pods answer on their ports.
+    ``unsafe_sysctls`` are those that the node's kubelet is configured to allow; ``quota_seconds``
+    is how long a new quota refuses everything because nobody has counted yet.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class FakeCluster:
         behaviour: Behaviour | None = None,
         listen: bool = False,
         node_labels: Mapping[str, str] | None = None,
+        unsafe_sysctls: Sequence[str] = (),
+        quota_seconds: float = 0,
         namespace_interval: float = 0.02,
         bookmark_seconds: float = 60,
         port: int = 0,
@@ -73,11 +78,21 @@ class FakeCluster:
         minor = int(self.version.split(".")[1])
         for controller in (
             GarbageCollector(self.store, self._loop),
-            Kubelet(self.store, self._loop, self.kubelet, logs=self._api.logs, ports=self._ports),
+            Kubelet(
+                self.store,
+                self._loop,
+                self.kubelet,
+                logs=self._api.logs,
+                ports=self._ports,
+                unsafe_sysctls=unsafe_sysctls,
+                multus_installed=multus,
+            ),
             Jobs(self.registry, self._loop, announces=minor >= 31),
             Namespaces(
                 self.registry, self._loop, installed, self.holds, interval=namespace_interval
             ),
+            # The last, as it may write at once: the others have seen what it writes about.
+            Quotas(self.store, self._loop, after=quota_seconds),
         ):
             self.store.listen(controller.on_change)
         self._server = ApiServer(

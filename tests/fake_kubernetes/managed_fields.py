@@ -21,8 +21,18 @@ Path = tuple[str, ...]
 
 # Identity and bookkeeping belong to nobody.
 _UNOWNED = frozenset(
-    ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
-    + ("managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid")
+    (
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "managedFields",
+        "name",
+        "namespace",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    )
 )
 
 # The published API descriptions give these keys of lists a default.

@@ -1,4 +1,4 @@
-"""What every module here passes around: plain JSON objects, and the time as Kubernetes writes it."""
+"""What every module here passes around: plain JSON objects, and the time as they have it."""
 
 from __future__ import annotations
 

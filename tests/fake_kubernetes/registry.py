@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from dataclasses import dataclass
 
 from tests.fake_kubernetes import admission, defaults, kinds, managed_fields, validation
 from tests.fake_kubernetes.deletion import finish
@@ -32,14 +31,6 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 def generated_name(prefix: str) -> str:
     """Return a name as the server makes it, 63 characters at most."""
     return prefix[:58] + "".join(secrets.choice(_LETTERS) for _ in range(5))
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """Who writes, and how strict the server is to be with fields it does not know."""
-
-    manager: str
-    field_validation: str = "Warn"
 
 
 class Registry:
@@ -129,12 +120,7 @@ class Registry:
                 managed_fields.updated(
                     self.schemas, self.schemas.of(kind), None, manifest | sent, manager=manager
                 )
-            return manifest if dry else self._kept(kind, manifest)
-
-    def _kept(self, kind: Kind, manifest: Manifest) -> Manifest:
-        kept = self.store.put(kind, manifest)
-        admission.account(self.store, kind, manifest["metadata"].get("namespace", ""))
-        return kept
+            return manifest if dry else self.store.put(kind, manifest)
 
     def replace(
         self,
@@ -151,24 +137,7 @@ class Registry:
             old = self.store.get(kind, key)
             if old is None:
                 raise not_found(kind, key[1])
-            new = copy_of(new)
-            metadata = new["metadata"]
-            if metadata.get("name", key[1]) != key[1]:
-                raise bad_request(
-                    f"the name of the object ({metadata['name']}) does not match the name on "
-                    f"the URL ({key[1]})"
-                )
-            wanted = metadata.get("resourceVersion")
-            if wanted not in (None, "", old["metadata"]["resourceVersion"]):
-                raise modified(kind, key[1])
-            if metadata.get("uid") not in (None, old["metadata"]["uid"]):
-                raise modified(kind, key[1])
-            for field in _SERVER_SIDE:
-                if field == "managedFields" and not manager:
-                    continue
-                metadata.pop(field, None)
-                if field in old["metadata"]:
-                    metadata[field] = old["metadata"][field]
+            new = _identified(kind, copy_of(new), old, keep_owners=not manager)
             new = self._part(kind, new, old, subresource)
             self._check(kind, new, old)
             if _without_owners(new) == _without_owners(old) and (manager or new == old):
@@ -180,7 +149,7 @@ class Registry:
                 managed_fields.updated(self.schemas, schema, old, new, manager=manager)
             if dry:
                 return new
-            kept = self._kept(kind, new)
+            kept = self.store.put(kind, new)
             finish(self.store, kind, key)
             return kept
 
@@ -232,6 +201,28 @@ class Registry:
             if wanted not in (None, live["metadata"]["resourceVersion"]):
                 raise modified(kind, key[1])
             return self.replace(kind, key, merged, manager="", dry=dry), False
+
+
+def _identified(kind: Kind, new: Manifest, old: Manifest, *, keep_owners: bool) -> Manifest:
+    """Return the new state with the identity of the old; raise if it is of something else."""
+    metadata, known = new["metadata"], old["metadata"]
+    name = known["name"]
+    if metadata.get("name", name) != name:
+        raise bad_request(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL "
+            f"({name})"
+        )
+    if metadata.get("resourceVersion") not in (None, "", known["resourceVersion"]):
+        raise modified(kind, name)
+    if metadata.get("uid") not in (None, known["uid"]):
+        raise modified(kind, name)
+    for field in _SERVER_SIDE:
+        if field == "managedFields" and keep_owners:
+            continue
+        metadata.pop(field, None)
+        if field in known:
+            metadata[field] = known[field]
+    return new
 
 
 def _without_owners(manifest: Manifest) -> Manifest:

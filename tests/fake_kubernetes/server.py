@@ -98,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - as http.server wants it
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
@@ -127,8 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             response = self.server.api.handle(request, target, user, rights)
         except ApiError as error:
             response = answer_error(error)
-        except Exception as bug:
-            # A bug of the fake must be seen, not look like a cluster in trouble.
+        except Exception as bug:  # noqa: BLE001 - a bug of the fake must be seen as that
             self.server.api.bugs.append(bug)
             response = answer_error(ApiError(599, "BugOfTheFake", repr(bug)))
         call.warnings = response.warnings

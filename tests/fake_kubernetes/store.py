@@ -163,6 +163,11 @@ class Store:
             table = self._tables[kind]
             return [table.entries[key].manifest for key in table.by_namespace.get(namespace, ())]
 
+    def kinds(self) -> list[Kind]:
+        """Return the kinds of which there was ever an object."""
+        with self.lock:
+            return list(self._tables)
+
     def count(self, kind: Kind) -> int:
         """Return how many objects of a kind there are."""
         with self.lock:

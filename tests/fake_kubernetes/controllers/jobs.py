@@ -167,11 +167,11 @@ class Jobs:
         announcement = "SuccessCriteriaMet" if kind == "Complete" else "FailureTarget"
 
         def announce(job: Manifest) -> None:
-            set_condition(job["status"], announcement, True, reason, message)
+            set_condition(job["status"], announcement, "True", reason, message)
 
         def end(job: Manifest) -> None:
             status = job["status"]
-            set_condition(status, kind, True, reason, message)
+            set_condition(status, kind, "True", reason, message)
             status.pop("active", None)
             status["ready"] = 0
             if kind == "Complete":

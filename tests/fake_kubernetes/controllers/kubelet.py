@@ -6,10 +6,12 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tests.fake_kubernetes import kinds
+from tests.fake_kubernetes.admission.pod_security import SAFE_SYSCTLS
+from tests.fake_kubernetes.controllers import multus
 from tests.fake_kubernetes.controllers.behaviour import Behaviour, Script
 from tests.fake_kubernetes.controllers.ports import PodPorts
 from tests.fake_kubernetes.controllers.status import (
@@ -39,12 +41,16 @@ class Kubelet:
         *,
         logs: dict[Key, str],
         ports: PodPorts | None,
+        unsafe_sysctls: Sequence[str],
+        multus_installed: bool,
     ) -> None:
         self._store = store
         self._loop = loop
         self._script = script
         self._logs = logs
         self._ports = ports
+        self.unsafe_sysctls = unsafe_sysctls
+        self.multus = multus_installed
         self._addresses = itertools.count(1)
 
     def on_change(self, change: Change) -> None:
@@ -74,7 +80,7 @@ class Kubelet:
             pod["metadata"]["deletionGracePeriodSeconds"] = 0
             for status in pod["status"].get("containerStatuses") or ():
                 status["ready"] = False
-            set_condition(pod["status"], "Ready", value=False)
+            set_condition(pod["status"], "Ready", "False")
 
         with self._store.lock:
             pod = self._store.get(kinds.PODS, key)
@@ -136,11 +142,11 @@ class _Pod:
             why = behaviour.unschedulable or self._no_node(pod)
 
         def refuse(pod: Manifest) -> None:
-            set_condition(pod["status"], "PodScheduled", False, "Unschedulable", why)
+            set_condition(pod["status"], "PodScheduled", "False", "Unschedulable", why)
 
         def bind(pod: Manifest) -> None:
             pod["spec"]["nodeName"] = NODE
-            set_condition(pod["status"], "PodScheduled", value=True)
+            set_condition(pod["status"], "PodScheduled", "True")
 
         if why:
             self._write(refuse)
@@ -158,7 +164,27 @@ class _Pod:
             "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
         )
 
+    # https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#enabling-unsafe-sysctls
+    def _refused_sysctls(self) -> bool:
+        """Let a pod fail for good whose sysctls the node does not allow."""
+        pod = self._store.get(kinds.PODS, self._key)
+        context = (pod or {"spec": {}})["spec"].get("securityContext") or {}
+        allowed = SAFE_SYSCTLS.union(self._kubelet.unsafe_sysctls)
+        names = [s["name"] for s in context.get("sysctls") or () if s["name"] not in allowed]
+        if not names:
+            return False
+
+        def refuse(pod: Manifest) -> None:
+            message = f'forbidden sysctl: "{names[0]}" not allowlisted'
+            pod["status"].update(phase="Failed", reason="SysctlForbidden", message=message)
+
+        self._write(refuse)
+        return True
+
     def _accept(self) -> None:
+        if self._refused_sysctls():
+            return
+
         def accept(pod: Manifest) -> None:
             spec, status = pod["spec"], pod["status"]
             status["hostIP"] = HOST_IP
@@ -167,15 +193,15 @@ class _Pod:
             inits = spec.get("initContainers") or ()
             names = " ".join(container["name"] for container in spec["containers"])
             unready = ("ContainersNotReady", f"containers with unready status: [{names}]")
-            set_condition(status, "PodReadyToStartContainers", value=False)
+            set_condition(status, "PodReadyToStartContainers", "False")
             if inits:
                 waiting_for = " ".join(container["name"] for container in inits)
                 message = f"containers with incomplete status: [{waiting_for}]"
-                set_condition(status, "Initialized", False, "ContainersNotInitialized", message)
+                set_condition(status, "Initialized", "False", "ContainersNotInitialized", message)
             else:
-                set_condition(status, "Initialized", value=True)
-            set_condition(status, "Ready", False, *unready)
-            set_condition(status, "ContainersReady", False, *unready)
+                set_condition(status, "Initialized", "True")
+            set_condition(status, "Ready", "False", *unready)
+            set_condition(status, "ContainersReady", "False", *unready)
             reason = "PodInitializing" if inits else "ContainerCreating"
             status["containerStatuses"] = [
                 container_status(container, waiting(reason)) for container in spec["containers"]
@@ -207,11 +233,20 @@ class _Pod:
         self._then(self._behaviour.backoff, fail, partial(self._pull_failed, backoff=not backoff))
 
     def _sandbox(self) -> None:
+        with self._store.lock:
+            pod = self._store.get(kinds.PODS, self._key)
+            if pod is None or pod["metadata"]["uid"] != self._uid:
+                return
+            if self._kubelet.multus and multus.problem(self._store, pod):
+                # Nothing but an event tells of it: the pod stays in ContainerCreating.
+                self._loop.later(self._behaviour.backoff, self._sandbox)
+                return
+
         def connect(pod: Manifest) -> None:
             address = self._kubelet.address(pod)
             pod["status"]["podIP"] = address
             pod["status"]["podIPs"] = [{"ip": address}]
-            set_condition(pod["status"], "PodReadyToStartContainers", value=True)
+            set_condition(pod["status"], "PodReadyToStartContainers", "True")
 
         pod = self._write(connect)
         if pod is None:
@@ -245,7 +280,7 @@ class _Pod:
     def _initialized(self) -> None:
         def end(pod: Manifest) -> None:
             _completed(pod, pod["status"]["initContainerStatuses"][-1])
-            set_condition(pod["status"], "Initialized", value=True)
+            set_condition(pod["status"], "Initialized", "True")
 
         self._then(self._behaviour.start, end, self._run)
 
@@ -272,8 +307,8 @@ class _Pod:
             state["state"] = end
             pod["status"]["phase"] = "Failed" if code else "Succeeded"
             reason = "PodFailed" if code else "PodCompleted"
-            set_condition(pod["status"], "Ready", False, reason)
-            set_condition(pod["status"], "ContainersReady", False, reason)
+            set_condition(pod["status"], "Ready", "False", reason)
+            set_condition(pod["status"], "ContainersReady", "False", reason)
             return
         state["restartCount"] += 1
         state["lastState"] = end
@@ -282,7 +317,7 @@ class _Pod:
             f"back-off 10s restarting failed container={state['name']} "
             f"pod={pod['metadata']['name']}_{pod['metadata']['namespace']}({self._uid})",
         )
-        set_condition(pod["status"], "Ready", False, "ContainersNotReady")
+        set_condition(pod["status"], "Ready", "False", "ContainersNotReady")
 
     def _run(self) -> None:
         behaviour = self._behaviour
@@ -298,8 +333,8 @@ class _Pod:
                 container.update(state=running(), ready=not behaviour.never_ready, started=True)
                 container["imageID"] = "sha256:0"
             if not behaviour.never_ready:
-                set_condition(status, "ContainersReady", value=True)
-                set_condition(status, "Ready", value=True)
+                set_condition(status, "ContainersReady", "True")
+                set_condition(status, "Ready", "True")
 
         pod = self._write(run)
         if pod is None:
@@ -330,8 +365,8 @@ class _Pod:
             status = pod["status"]
             message = "The node was low on resource: memory."
             status.update(phase="Failed", reason="Evicted", message=message)
-            set_condition(status, "DisruptionTarget", True, "TerminationByKubelet", message)
-            set_condition(status, "Ready", False, "PodFailed")
+            set_condition(status, "DisruptionTarget", "True", "TerminationByKubelet", message)
+            set_condition(status, "Ready", "False", "PodFailed")
 
         self._write(evict)
 

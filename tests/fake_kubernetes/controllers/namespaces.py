@@ -132,31 +132,47 @@ def _emptied(namespace: Manifest) -> None:
 
 # https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/namespace/deletion/
 # status_condition_utils.go has the reasons and messages.
+_FINE = (
+    (
+        "NamespaceDeletionDiscoveryFailure",
+        "ResourcesDiscovered",
+        "All resources successfully discovered",
+    ),
+    (
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    (
+        "NamespaceDeletionContentFailure",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+)
+
+
 def _report(remaining: list[str], finalizers: dict[str, int], namespace: Manifest) -> None:
     status = namespace["status"]
-    fine = (
-        ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
-        ("NamespaceDeletionGroupVersionParsingFailure", "ParsedGroupVersions", "All legacy kube types successfully parsed"),
-        ("NamespaceDeletionContentFailure", "ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
-    )  # fmt: skip
-    for kind, reason, message in fine:
-        set_condition(status, kind, False, reason, message)
+    for kind, reason, message in _FINE:
+        set_condition(status, kind, "False", reason, message)
     if remaining:
         message = "Some resources are remaining: " + ", ".join(remaining)
-        set_condition(status, "NamespaceContentRemaining", True, "SomeResourcesRemain", message)
+        set_condition(status, "NamespaceContentRemaining", "True", "SomeResourcesRemain", message)
     else:
         message = "All content successfully removed"
-        set_condition(status, "NamespaceContentRemaining", False, "ContentRemoved", message)
+        set_condition(status, "NamespaceContentRemaining", "False", "ContentRemoved", message)
     if finalizers:
         listed = ", ".join(
             f"{name} in {count} resource instances" for name, count in sorted(finalizers.items())
         )
         message = f"Some content in the namespace has finalizers remaining: {listed}"
-        set_condition(status, "NamespaceFinalizersRemaining", True, "SomeFinalizersRemain", message)
+        set_condition(
+            status, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", message
+        )
     else:
         message = "All content-preserving finalizers finished"
         set_condition(
-            status, "NamespaceFinalizersRemaining", False, "ContentHasNoFinalizers", message
+            status, "NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers", message
         )
     for condition in status["conditions"]:
         condition.pop("lastProbeTime", None)

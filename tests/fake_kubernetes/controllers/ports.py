@@ -58,7 +58,7 @@ class PodPorts:
         for port, answer in _listed(pod).items():
             listener = socket.socket()
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setblocking(False)
+            listener.settimeout(0)
             try:
                 listener.bind((address, port))
                 listener.listen(64)
@@ -101,7 +101,7 @@ class PodPorts:
 
     def _answer(self, listener: socket.socket, answer: bytes) -> None:
         connection, _ = listener.accept()
-        connection.setblocking(False)
+        connection.settimeout(0)
         connection.send(answer)
         # What the other side sends, or its end, closes the connection.
         self._selector.register(connection, selectors.EVENT_READ, None)

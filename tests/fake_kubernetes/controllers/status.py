@@ -11,14 +11,13 @@ from tests.fake_kubernetes.objects import Manifest, now
 
 
 def set_condition(
-    status: Manifest, kind: str, value: bool | str, reason: str = "", message: str = ""
+    status: Manifest, kind: str, value: str, reason: str = "", message: str = ""
 ) -> None:
-    """Write one condition; its time moves only when its value does."""
-    text = value if isinstance(value, str) else str(value)
+    """Write one condition, True or False; its time moves only when its value does."""
     conditions = status.setdefault("conditions", [])
     old = next((one for one in conditions if one["type"] == kind), None)
-    new: Manifest = {"type": kind, "status": text, "lastProbeTime": None}
-    same = old is not None and old["status"] == text
+    new: Manifest = {"type": kind, "status": value, "lastProbeTime": None}
+    same = old is not None and old["status"] == value
     new["lastTransitionTime"] = old["lastTransitionTime"] if old and same else now()
     if reason:
         new["reason"] = reason
