@@ -56,8 +56,8 @@ class KubernetesEnvironment(BaseSettings):
     )
     fetch_image: str = Field(
         default="busybox:1.37",
-        description="Image that gets a lesson's folder, by `sh`, `timeout`, `wget`, `sha256sum` and "
-        "`tar`.",
+        description="Image that gets a lesson's folder, by `sh`, `timeout`, `wget`, `sha256sum` "
+        "and `tar`.",
     )
     configurator_image: str = Field(
         default="syringe/configurator:latest",
