@@ -16,6 +16,9 @@ _LONGEST_MESSAGE = 300
 _SETTLING = ("status unknown for quota", "error looking up service account")
 """403s of admission plugins that have not yet seen what was created a moment ago."""
 
+# https://github.com/kubernetes/kubernetes/issues/122480
+_UNKNOWN_FIELD = "failed to create typed patch object"
+
 
 class Expired(BackendUnavailable):
     """The resource version is too old: list again, and watch from there."""
@@ -34,6 +37,8 @@ def failure(
     text = f"{action}: HTTP {status}" + (f": {message}" if message else "")
     if status == 410:
         return Expired(reason=text)
+    if status == 500 and _UNKNOWN_FIELD in message:
+        return BackendRejected(reason=text)
     if status in _PERHAPS_LATER or status >= 500:
         if wait := headers.get("Retry-After", "")[:30]:
             text += f" (to be tried again after {wait} s)"

@@ -112,7 +112,7 @@ def _trouble(
         ended is not None
         and ended.get("exitCode") != 0
         and reason in {"CrashLoopBackOff", ""}
-        and "running" not in (container.get("state") or {})
+        and not _runs(container)
         and container.get("restartCount", 0) > allowed
     ):
         return _crash(ended, name, is_init=is_init)
@@ -152,13 +152,12 @@ def _creation_trouble(status: Manifest, text: str, name: str, now: datetime) -> 
 
 def _progress(status: Manifest, name: str) -> Standing:
     for container in status.get("initContainerStatuses") or ():
-        if "running" in (container.get("state") or {}):
+        if _runs(container):
             return Standing(
                 Phase.STARTING, ReasonCode.PENDING, f"Fetching the lesson's files for {name}."
             )
     containers = status.get("containerStatuses") or ()
-    running = [container for container in containers if container.get("state", {}).get("running")]
-    if containers and len(running) == len(containers) and status.get("podIP"):
+    if containers and all(map(_runs, containers)) and status.get("podIP"):
         return Standing(Phase.RUNNING)
     if _condition(status, "PodReadyToStartContainers") == "True":
         # With its network in place, a pod waits for nothing but its images.
@@ -174,6 +173,10 @@ def _crash(ended: Manifest, name: str, *, is_init: bool) -> Standing:
     else:
         message = f"{name} ended with exit code {ended.get('exitCode')}."
     return Standing(Phase.FAILED, ReasonCode.CRASHED, message, log_tail=_tail(ended))
+
+
+def _runs(container: Manifest) -> bool:
+    return (container.get("state") or {}).get("running") is not None
 
 
 def _ended(container: Manifest) -> Manifest | None:
