@@ -11,11 +11,12 @@ only fixes the keys::
                     "presentations": [{"name", "port", "type"}]}],
      "connections": [{"a", "b", "subnet"}],
      "stages": [{"guide_type", "configurations": {endpoint name: path below the folder},
-                 "objectives", "complete_message", "gate", "solve"}]}
+                 "objectives", "complete_message", "gate"}]}
 
 Resources hold what the image's author wrote, nothing else; older rows have none. Nor have they
-the last four keys of a stage, so these are read by the functions at the end. Objectives hold what
-learners must not read: how they are checked, and the scripts that solve them.
+the last three keys of a stage, so these are read by the functions at the end. Objectives hold what
+learners must not read: how they are checked. What solves them is in no livelesson at all, but with
+the lesson (``lessons.selectors.stage_solutions``).
 
 A livelesson's copy may have one endpoint more than its lesson, the last: the server of its
 notebooks (``with_guide_endpoint``). Learners see it as the guide and not as a machine.
@@ -108,7 +109,8 @@ class JsonCheckDict(TypedDict):
 
     path: str
     """Keys and indexes with dots between them, such as ``items.0.name``."""
-    equals: str | int | float | bool | None
+    equals: str
+    """A text is compared with it as it is, all else as JSON writes it: ``3``, ``true``."""
 
 
 class HttpCheckDict(CheckBase):
@@ -175,7 +177,6 @@ class StageDict(TypedDict):
     """In the author's order; slugs are unique, and ``needs`` have no circle."""
     complete_message: NotRequired[str]
     gate: NotRequired[bool]
-    solve: NotRequired[dict[str, str]]
 
 
 class LessonDict(TypedDict):
@@ -224,11 +225,6 @@ def complete_message_of(spec: LessonDict, stage: int) -> str:
 def is_gate(spec: LessonDict, stage: int) -> bool:
     """Say whether the next stage opens only when this one's counting objectives are passed."""
     return spec["stages"][stage].get("gate", False)
-
-
-def stage_solutions(spec: LessonDict, stage: int) -> dict[str, str]:
-    """Return by endpoint the author's shell script that solves a stage, below the folder."""
-    return spec["stages"][stage].get("solve", {})
 
 
 def objective_variable(slug: str) -> str:
