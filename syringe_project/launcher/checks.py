@@ -80,14 +80,20 @@ def type_check(console: Console, environment: PythonEnvironment) -> int:
 
 
 def lock(console: Console, environment: PythonEnvironment) -> int:
-    """Write both requirement files anew from the ranges in ``pyproject.toml``."""
+    """Write every requirement file anew: the project's, and those of the images."""
     uv = shutil.which("uv", path=f"{environment.folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
     if uv is None:
         raise Refusal("make lock needs uv: install it with `pip install uv` and run it again.")
-    compile_command = [uv, "pip", "compile", "pyproject.toml", *_LOCK_OPTIONS]
+    compile_command = [uv, "pip", "compile", *_LOCK_OPTIONS]
+    tested = ["-c", "requirements.txt"]
     files = (
-        ["--extra", "embedded", "-o", "requirements.txt"],
-        ["--extra", "dev", "-c", "requirements.txt", "-o", "requirements-dev.txt"],
+        ["pyproject.toml", "--extra", "embedded", "-o", "requirements.txt"],
+        ["pyproject.toml", "--extra", "dev", *tested, "-o", "requirements-dev.txt"],
+        ["pyproject.toml", *tested, "-o", "docker/requirements.txt"],
+        *(
+            [f"docker/{name}.in", "-o", f"docker/{name}.txt"]
+            for name in ("build-requirements", "configurator/requirements", "jupyter/requirements")
+        ),
     )
     for arguments in files:
         with console.step(f"Locked {arguments[-1]}", announce=f"Locking {arguments[-1]}"):

@@ -1,0 +1,126 @@
+"""The walk-throughs' commands, as far as they can be held against what they are about."""
+
+import itertools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.unit.docker.conftest import CHART, named, pod_templates, render
+from tests.unit.docker.containerfiles import DOCKER, ROOT, stages
+
+WALKTHROUGHS = [ROOT / "docs" / "kubernetes" / name for name in ("kind.md", "k3s.md")]
+LESSON_IMAGES = ROOT / "docs" / "kubernetes" / "lesson-images" / "Dockerfile"
+DOCUMENTS = [
+    *WALKTHROUGHS,
+    DOCKER / "README.md",
+    ROOT / "docs" / "decisions" / "lesson-networking.md",
+]
+
+
+def commands(document):
+    """Return the shell commands of a document."""
+    return "\n".join(re.findall(r"```bash\n(.*?)```", document.read_text(), re.DOTALL))
+
+
+def values_of(document):
+    """Return the values that a walk-through installs the chart with."""
+    found = re.search(r"cat > (?:kind|k3s)-values\.yaml <<'YAML'\n(.*?)^YAML$", commands(document),
+                      re.DOTALL | re.MULTILINE)  # fmt: skip
+    assert found
+    return yaml.safe_load(found[1])
+
+
+@pytest.fixture(params=WALKTHROUGHS, ids=lambda document: document.stem)
+def walkthrough(request):
+    return request.param
+
+
+@pytest.fixture
+def manifests(walkthrough):
+    return render(values_of(walkthrough), namespace="syringe")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_a_shell_understands_the_commands(document):
+    done = subprocess.run(["bash", "-n"], input=commands(document), text=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
+def test_the_values_make_valid_manifests(manifests, version):
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_secret_has_what_the_pods_read(walkthrough, manifests):
+    made = set(re.findall(r"--from-literal=(\w+)=", commands(walkthrough)))
+    read = {
+        variable["valueFrom"]["secretKeyRef"]["key"]
+        for template in pod_templates(manifests).values()
+        for container in template["spec"]["containers"]
+        for variable in container.get("env", [])
+        if "valueFrom" in variable and not variable["valueFrom"]["secretKeyRef"].get("optional")
+    }
+    assert made == read
+
+
+def test_everything_named_is_there(walkthrough, manifests):
+    text = commands(walkthrough)
+    for kind, name in re.findall(r"\b(deployment|service)/(syringe-[a-z-]+)", text):
+        named(manifests, kind.capitalize(), name)
+    for host, port in re.findall(r"(?:@|redis://)(syringe-[a-z]+):(\d+)", text):
+        service = named(manifests, "Service", host)
+        assert [listed["port"] for listed in service["spec"]["ports"]] == [int(port)]
+    for name, port in re.findall(r"port-forward service/(\S+) (\d+):\2", text):
+        service = named(manifests, "Service", name)
+        assert [listed["port"] for listed in service["spec"]["ports"]] == [int(port)]
+
+
+def test_the_images_that_are_used_are_built_and_loaded(walkthrough, manifests):
+    text = commands(walkthrough).replace("\\\n", " ")
+    built = set(re.findall(r"docker build --tag (\S+)", text))
+    loaded = re.search(r"(?:kind load docker-image --name syringe|docker save) ([^|\n]+)", text)
+    used = {
+        container["image"]
+        for template in pod_templates(manifests).values()
+        for container in template["spec"]["containers"]
+        if "postgres" not in container["image"] and "redis" not in container["image"]
+    }
+    sample = {folder.name for folder in (ROOT / "curriculum" / "sample" / "images").iterdir()}
+    pattern = named(manifests, "ConfigMap")["data"]["SYRINGE_KUBERNETES_IMAGE"]
+    wanted = {pattern.format(slug=slug, tag="latest") for slug in sample}
+
+    assert loaded
+    assert set(loaded[1].split()) == built
+    assert used | wanted <= built
+
+
+def test_what_is_built_exists(walkthrough):
+    text = commands(walkthrough)
+    for line in re.findall(r"docker build (.*)", text):
+        words = line.split()
+        assert (ROOT / words[-1]).is_dir(), line
+        for option, value in itertools.pairwise(words):
+            if option == "--file":
+                assert (ROOT / value).is_file(), line
+            if option == "--target":
+                assert value in {stage.name for stage in stages(LESSON_IMAGES)}, line
+    assert set(re.findall(r"helm (?:install|upgrade) syringe (\S+)", text)) == {
+        str(CHART.relative_to(ROOT))
+    }
+
+
+def test_manage_py_knows_the_commands(walkthrough):
+    known = {path.stem for path in ROOT.glob("*/management/commands/*.py")} | {"createsuperuser"}
+    assert set(re.findall(r"manage\.py (\w+)", commands(walkthrough))) <= known
+
+
+def test_hadolint_has_nothing_to_say_about_the_lessons_images():
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, LESSON_IMAGES], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
