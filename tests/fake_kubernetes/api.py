@@ -32,7 +32,7 @@ from tests.fake_kubernetes.errors import (
     unsupported_media_type,
 )
 from tests.fake_kubernetes.kinds import Kind, Kinds
-from tests.fake_kubernetes.objects import Manifest, copy_of
+from tests.fake_kubernetes.objects import Manifest, copy_of, without_nulls
 from tests.fake_kubernetes.patching import merge_patch
 from tests.fake_kubernetes.rbac import Attributes, Authorizer, refusal
 from tests.fake_kubernetes.registry import Registry
@@ -237,7 +237,7 @@ class Api:
         return {**listing, "resources": resources}
 
     def _kinds(self) -> list[Kind]:
-        return list(self._installed)  # type: ignore[call-overload, no-any-return]
+        return list(self._installed)
 
     # https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
     def _review(self, request: Request, rights: Authorizer) -> Response:
@@ -466,7 +466,7 @@ class Api:
             )
         if applied.get("kind") != kind.kind:
             raise bad_request(f"expected kind {kind.kind}, but got {applied.get('kind', '')}")
-        applied = copy_of(applied)
+        applied = without_nulls(applied)
         metadata = applied.setdefault("metadata", {})
         if metadata.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -163,6 +164,12 @@ class FakeCluster:
         namespace = manifest["metadata"].get("namespace", "")
         decoded, _ = self.registry.decode(kind, manifest, namespace, "Strict")
         return copy_of(self.registry.create(kind, decoded, manager="kubectl"))  # type: ignore[no-any-return]
+
+    def settle(self) -> None:
+        """Wait until the controllers have done what is due now, such as default accounts."""
+        done = threading.Event()
+        self._loop.soon(done.set)
+        done.wait(10)
 
     def compact(self) -> None:
         """Forget history: watches from older versions, and pages of lists, expire."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -107,7 +107,7 @@ class Kinds:
     def __init__(self, kinds: Iterable[Kind]) -> None:
         self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in kinds}
 
-    def __iter__(self) -> Iterable[Kind]:  # type: ignore[misc]
+    def __iter__(self) -> Iterator[Kind]:
         return iter(self._by_path.values())
 
     def find(self, group: str, version: str, plural: str) -> Kind | None:

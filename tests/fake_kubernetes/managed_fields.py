@@ -253,7 +253,7 @@ def apply(
     """Return the object after an apply, with its new owners; raise for conflicts."""
     wanted = set(fields(schemas, schema, applied))
     if live is None:
-        created = copy_of(applied)
+        created: Manifest = copy_of(applied)
         record(created, {(manager, "Apply"): wanted})
         return created
     managers = managers_of(live)
@@ -266,11 +266,23 @@ def apply(
     merged: Manifest = merge(schemas, schema, live, applied)
     merged = copy_of(merged)
     others: set[Path] = set().union(*managers.values())
-    for path in sorted(mine - wanted - others, key=len, reverse=True):
+    for path in _to_remove(mine - wanted - others, others):
         remove(schemas, schema, merged, path)
     managers[manager, "Apply"] = wanted
     record(merged, managers, live)
     return merged
+
+
+def _to_remove(dropped: set[Path], others: set[Path]) -> list[Path]:
+    """Return what goes, whole elements of lists first, defaults and all, unless others use them."""
+    shared = {path[:length] for path in others for length in range(len(path))}
+    whole = {path for path in dropped if path[-1].startswith("k:") and path not in shared}
+    inside = {
+        path
+        for path in dropped - whole
+        if path not in shared and not any(path[: len(one)] == one for one in whole)
+    }
+    return [*sorted(whole, key=len), *sorted(inside, key=len, reverse=True)]
 
 
 def _conflicts(

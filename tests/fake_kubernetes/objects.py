@@ -14,6 +14,13 @@ def copy_of(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+def without_nulls(value: Any) -> Any:
+    """Return a deep copy in which fields that are null are left out, as decoding does."""
+    if isinstance(value, dict):
+        return {key: without_nulls(one) for key, one in value.items() if one is not None}
+    return [without_nulls(one) for one in value] if isinstance(value, list) else value
+
+
 def now(seconds_ahead: float = 0) -> str:
     """Return the time in RFC 3339 with whole seconds, like metav1.Time."""
     moment = datetime.fromtimestamp(datetime.now(UTC).timestamp() + seconds_ahead, UTC)

@@ -16,12 +16,20 @@ from tests.fake_kubernetes.errors import (
     not_found,
 )
 from tests.fake_kubernetes.kinds import Kind
-from tests.fake_kubernetes.objects import Manifest, copy_of, now
+from tests.fake_kubernetes.objects import Manifest, copy_of, now, without_nulls
 from tests.fake_kubernetes.schemas import Schemas, dotted, drop
 from tests.fake_kubernetes.store import Key, Store
 
-_SERVER_SIDE = ("uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
-_SERVER_SIDE += ("deletionGracePeriodSeconds", "generation", "selfLink", "managedFields")
+_SERVER_SIDE = (
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
 
 # Letters of generated names: none that could make a word.
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#generated-values
@@ -54,7 +62,8 @@ class Registry:
             raise bad_request(
                 f"{found[1]} in version {kind.version!r} cannot be handled as a {kind.kind}"
             )
-        manifest = copy_of({**manifest, "apiVersion": kind.api_version, "kind": kind.kind})
+        manifest = without_nulls(manifest)
+        manifest.update(apiVersion=kind.api_version, kind=kind.kind)
         metadata = manifest.setdefault("metadata", {})
         problems = self.schemas.problems(kind, manifest)
         if problems.mistyped:

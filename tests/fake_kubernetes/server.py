@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        request = Request(self.command, self.path, self.headers, self.rfile.read(length))
+        request = Request(self.command, self.path, dict(self.headers), self.rfile.read(length))
         target = read_target(request, self.server.installed)
         action = target.action
         call = Call(

@@ -109,7 +109,9 @@ class _Table:
             for requirement in selection.labels
             if requirement.operator == "in"
         )
-        return min(found, key=len) if found else self.entries
+        if not found:
+            return self.entries
+        return min(found, key=len)
 
     def _labelled(self, requirement: Requirement) -> set[Key]:
         none: set[Key] = set()
@@ -191,7 +193,7 @@ class Store:
             current = self.get(kind, key)
             if current is None:
                 return None
-            edited = copy_of(current)
+            edited: Manifest = copy_of(current)
             change(edited)
             return current if edited == current else self.put(kind, edited)
 
@@ -203,7 +205,7 @@ class Store:
             if before is None:
                 return None
             table.drop(key)
-            last = copy_of(before.manifest)
+            last: Manifest = copy_of(before.manifest)
             last["metadata"]["resourceVersion"] = str(self.version + 1)
             change = Change(self.version + 1, kind, key, before, None, Entry(kind, last))
             self._record(change)

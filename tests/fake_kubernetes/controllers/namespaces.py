@@ -56,7 +56,7 @@ class Namespaces:
         self._registry = registry
         self._store = registry.store
         self._loop = loop
-        self._kinds: list[Kind] = [kind for kind in installed if kind.namespaced]  # type: ignore[attr-defined]
+        self._kinds: list[Kind] = [kind for kind in installed if kind.namespaced]
         self._holds = holds
         self._interval = interval
 
