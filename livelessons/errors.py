@@ -45,6 +45,33 @@ class InvalidStage(Invalid):
     template = "The lesson {slug} has no stage {stage}."
 
 
+class StageGated(Conflict):
+    """``missing`` are the slugs of the objectives on which ``stage`` waits."""
+
+    code = "stage_gated"
+    template = "Stage {stage} opens when these objectives are reached: {objectives}."
+
+
+class ObjectiveNotFound(NotFound):
+    code = "objective_not_found"
+    template = "The lesson's present stage has no objective {slug}."
+
+
+class ObjectiveNotOpen(Conflict):
+    code = "objective_not_open"
+    template = "The objective {slug} cannot be checked now."
+
+
+class ChecksOff(Unavailable):
+    code = "checks_off"
+    template = "Objectives are not checked here at the moment."
+
+
+class TooManyChecks(TooMany):
+    code = "too_many_checks"
+    template = "Checks can be asked for {limit} times a minute."
+
+
 class LifetimeExhausted(Conflict):
     code = "lifetime_exhausted"
     template = "The livelesson cannot live longer than it already may."

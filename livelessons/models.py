@@ -4,11 +4,12 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
 from lessons.models import Lesson
-from livelessons.states import LIVE, Action, Desired, EndReason, State
+from livelessons.states import LIVE, Action, Desired, EndReason, ObjectiveState, State
 
 
 class Learner(models.Model):
@@ -115,6 +116,13 @@ class LiveLesson(models.Model):
     lease_token = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_generation = models.PositiveBigIntegerField(default=0)
+
+    completed_stages = ArrayField(
+        models.PositiveSmallIntegerField(),
+        default=list,
+        blank=True,
+        help_text="Stages whose counting objectives were once all passed.",
+    )
 
     version = models.PositiveBigIntegerField(
         default=1, help_text="Grows with everything a learner could see change."
@@ -243,3 +251,79 @@ class LiveLessonChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.state} at {self.at:%H:%M:%S}"
+
+
+class LiveObjective(models.Model):
+    """How it stands with one objective of a livelesson; stage and slug refer to the spec.
+
+    Whoever writes it holds the livelesson's row, so that nobody waits in a ring and results of
+    one livelesson come one after another. A check in progress is a claim: it expires by itself,
+    because ``next_check_at`` is the claim's end, and its result is written only while it stands.
+    """
+
+    live_lesson = models.ForeignKey(
+        LiveLesson, on_delete=models.CASCADE, related_name="objectives", db_index=False
+    )
+    stage = models.PositiveSmallIntegerField()
+    position = models.PositiveSmallIntegerField()
+    slug = models.CharField(max_length=63)
+    level = models.BooleanField(default=False, help_text="May be lost again after it was passed.")
+    needs = ArrayField(models.CharField(max_length=63), default=list, blank=True)
+    interval_seconds = models.PositiveSmallIntegerField()
+    timeout_seconds = models.PositiveSmallIntegerField()
+
+    state = models.CharField(
+        max_length=10, choices=ObjectiveState.choices, default=ObjectiveState.WAITING
+    )
+    message = models.CharField(
+        max_length=500, blank=True, help_text="For learners, and for checks that need this one."
+    )
+    detail = models.TextField(blank=True, help_text="For authors.")
+    attempts = models.PositiveIntegerField(default=0, help_text="Checks that passed or failed.")
+    failures = models.PositiveIntegerField(default=0)
+    errors = models.PositiveIntegerField(default=0, help_text="Checks that were broken.")
+    opened_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    passed_at = models.DateTimeField(null=True, blank=True)
+
+    next_check_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty: not to be checked now."
+    )
+    pause_seconds = models.FloatField(default=0, help_text="Until the next check but one.")
+    wishes = models.PositiveIntegerField(default=0, help_text="Checks that were asked for.")
+    answered = models.PositiveIntegerField(default=0, help_text="Wishes that a check answered.")
+    claim = models.UUIDField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    checker = models.CharField(max_length=200, blank=True, help_text="Who checks, or did last.")
+
+    class Meta:
+        verbose_name = "objective"
+        ordering = ["stage", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["live_lesson", "stage", "slug"], name="live_objective_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=ObjectiveState.values), name="live_objective_state_known"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_check_at"],
+                condition=Q(next_check_at__isnull=False),
+                name="live_objective_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.slug} of stage {self.stage}"
+
+
+class Checker(models.Model):
+    """A process that checks objectives, and when it last said that it lives."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -31,6 +31,19 @@ class Action(TextChoices):
     DELETE = "delete"
 
 
+class ObjectiveState(TextChoices):
+    """How it stands with an objective."""
+
+    WAITING = "waiting"
+    """Not checked yet, or what it needs is not passed."""
+    CHECKING = "checking"
+    """Somebody waits for a result: of the first check, or of one that was asked for."""
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    """The check itself is broken, which is no fault of the learner's."""
+
+
 class EndReason(TextChoices):
     """Why a livelesson ended."""
 

@@ -133,6 +133,12 @@ class Environment(BaseSettings):
     idle_timeout_seconds: int = Field(
         default=3600, ge=1, description="Unused livelessons end after this time."
     )
+    away_seconds: int = Field(
+        default=600,
+        ge=1,
+        description="Objectives of livelessons that are unused for this time are not checked until "
+        "they are used again.",
+    )
     lifetime_seconds: int = Field(
         default=6 * 3600, ge=1, description="Every livelesson ends after this time at the latest."
     )

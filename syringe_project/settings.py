@@ -27,6 +27,7 @@ SYRINGE_CONFIGURATION_TIMEOUT_SECONDS = env.configuration_timeout_seconds
 SYRINGE_START_ATTEMPTS = env.start_attempts
 SYRINGE_LEASE_SECONDS = env.lease_seconds
 SYRINGE_IDLE_TIMEOUT_SECONDS = env.idle_timeout_seconds
+SYRINGE_AWAY_SECONDS = env.away_seconds
 SYRINGE_LIFETIME_SECONDS = env.lifetime_seconds
 SYRINGE_EXTENSION_SECONDS = env.extension_seconds
 SYRINGE_MAX_LIFETIME_SECONDS = env.max_lifetime_seconds
@@ -63,6 +64,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "events",
     "lessons",
     "livelessons",
     "scheduler",
