@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from curriculum.documents import Document, Location, parse_document
+from curriculum.fields import FileModel
 from curriculum.problems import Report, quoted
-from curriculum.schema import FileModel
 from curriculum.tree import Limits, Unreadable, read_text
 
 M = TypeVar("M", bound=FileModel)
@@ -101,7 +101,8 @@ def parse_definition(document: Document, model: type[M], report: Report) -> M | 
         return None
     for location in unknown:
         _drop(document.value, location)
-    return model.model_validate(document.value)
+    # What its keys say together is looked at only when each of them is right.
+    return parse_definition(document, model, report)
 
 
 def read_document(path: Path, report: Report, limits: Limits) -> Document | None:

@@ -10,12 +10,13 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from curriculum.errors import CurriculumInvalid
+from curriculum.fields import FileModel
 from curriculum.lesson_writer import CurrentVersion, LessonWriter, current_versions, replace_current
 from curriculum.loader import Progress, no_progress
 from curriculum.problems import Severity
 from curriculum.reports import ImportReport, Tally
 from curriculum.rows import collection_fields, content_digest, image_fields
-from curriculum.schema import CurriculumFile, FileModel
+from curriculum.schema import CurriculumFile
 from curriculum.tree import Limits
 from curriculum.units import LoadedCurriculum, Unit
 from curriculum.validation import check_curriculum

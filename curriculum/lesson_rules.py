@@ -29,7 +29,8 @@ def check_names(lesson: Outline, report: Report) -> None:
     """Report names used twice and connections that lead nowhere."""
     _unique((endpoint.name for endpoint in lesson.endpoints), "endpoint name", report)
     for endpoint in lesson.endpoints:
-        _unique(endpoint.presentations, "presentation name", report)
+        names = (presentation.name for presentation in endpoint.presentations)
+        _unique(names, "presentation name", report)
     known = {endpoint.name.text for endpoint in lesson.endpoints}
     for a, b in lesson.connections:
         for end in (a, b):
@@ -75,7 +76,8 @@ def read_guides(
 ) -> list[str]:
     """Return every stage's guide; report those that cannot be shown."""
     guides: list[str] = []
-    for position, guide_type in enumerate(lesson.stages):
+    for position, stage in enumerate(lesson.stages):
+        guide_type = stage.guide_type
         expected = GUIDE_NAMES.get(guide_type.text)
         if expected is None:
             continue

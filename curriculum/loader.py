@@ -6,12 +6,13 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from curriculum.bundles import packed_size
 from curriculum.definitions import parse_definition, read_document
+from curriculum.fields import IMAGE_PATTERN, SLUG_MAX_LENGTH, SLUG_PATTERN, FileModel
 from curriculum.lesson_rules import (
     META_NAME,
     check_files,
@@ -20,21 +21,14 @@ from curriculum.lesson_rules import (
     find_configurations,
     read_guides,
 )
+from curriculum.objective_rules import check_objectives, is_solution, read_solutions
 from curriculum.outline import Named, outline
 from curriculum.problems import Report
-from curriculum.schema import (
-    IMAGE_PATTERN,
-    SLUG_MAX_LENGTH,
-    SLUG_PATTERN,
-    CollectionFile,
-    CurriculumFile,
-    FileModel,
-    ImageFile,
-    LessonFile,
-)
+from curriculum.schema import CollectionFile, CurriculumFile, ImageFile, LessonFile
 from curriculum.tree import (
     IGNORED_NAMES,
     Limits,
+    TreeFile,
     Unreadable,
     file_digest,
     human_bytes,
@@ -157,16 +151,26 @@ def _slug_of(unit: LessonUnit, slug: Named) -> None:
         unit.slug, unit.slug_line = slug.text, slug.line
 
 
-def _digest(unit: LessonUnit, name: str, limits: Limits) -> str:
-    entries = []
+def _hide_answers(unit: LessonUnit) -> None:
+    """Set apart what would tell learners how to reach the objectives."""
+    objectives = unit.outline is not None and any(s.objectives for s in unit.outline.stages)
+    shown: list[TreeFile] = []
     for file in unit.files:
+        answers = is_solution(file.name) or (objectives and file.name == META_NAME)
+        (unit.hidden if answers else shown).append(file)
+    unit.files = shown
+
+
+def _digest(unit: LessonUnit, files: Sequence[TreeFile], name: str, limits: Limits) -> str:
+    entries = []
+    for file in files:
         try:
             entries.append((file, file_digest(file, limit=limits.unpacked_bytes)))
         except Unreadable as exc:
             unit.report.error(str(exc), file=f"{name}/{file.name}")
     # What is small enough unpacked is so packed; only the rest is worth the time of packing.
-    if sum(file.size for file in unit.files) > limits.bundle_bytes and not unit.report.has_errors:
-        size = packed_size(unit.files, limits=limits)
+    if sum(file.size for file in files) > limits.bundle_bytes and not unit.report.has_errors:
+        size = packed_size(files, limits=limits)
         if size > limits.bundle_bytes:
             unit.report.error(
                 f"is {human_bytes(size)} packed; "
@@ -193,8 +197,12 @@ def load_lesson(path: Path, name: str, limits: Limits) -> LessonUnit:
     check_stage_folders(unit.files, lesson, report)
     unit.guides = read_guides(files, name, lesson, report, limits)
     unit.configurations = find_configurations(files, lesson, report)
+    check_objectives(files, lesson, report)
+    unit.solutions = read_solutions(files, name, lesson, report)
     if not report.has_errors:
-        unit.tree_digest = _digest(unit, name, limits)
+        _hide_answers(unit)
+        unit.hidden_digest = _digest(unit, unit.hidden, name, limits)
+        unit.tree_digest = _digest(unit, unit.files, name, limits)
         unit.definition = definition
     return unit
 

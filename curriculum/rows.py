@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from curriculum.bundles import PackedLesson
+from curriculum.objective_rows import complete_message, objective_dicts
+from curriculum.outline import Outline
 from curriculum.schema import (
     AmountsEntry,
     CollectionFile,
@@ -23,9 +25,17 @@ from lessons.models import (
     Presentation,
     Stage,
 )
-from lessons.specs import AmountsDict, EndpointDict, ImageDict, LessonDict, ResourcesDict
+from lessons.specs import (
+    AmountsDict,
+    EndpointDict,
+    ImageDict,
+    LessonDict,
+    ResourcesDict,
+    StageDict,
+    told_objectives,
+)
 
-FORMAT = 2
+FORMAT = 3
 """Part of every lesson's digest: raise it when the same files come to mean other rows."""
 
 
@@ -78,6 +88,7 @@ def lesson_digest(unit: LessonUnit, images: Mapping[str, ImageFile]) -> str:
             "format": FORMAT,
             "slug": definition.slug,
             "folder": unit.tree_digest,
+            "hidden": unit.hidden_digest,
             "images": {
                 slug: image_dict(slug, images[slug]) if slug in images else None for slug in used
             },
@@ -89,6 +100,12 @@ def _definition(unit: LessonUnit) -> LessonFile:
     if unit.definition is None:
         raise ValueError(f"{unit.file} has no definition")
     return unit.definition
+
+
+def _outline(unit: LessonUnit) -> Outline:
+    if unit.outline is None:
+        raise ValueError(f"{unit.file} has no outline")
+    return unit.outline
 
 
 def _endpoint_dict(endpoint: EndpointEntry, images: Mapping[str, ImageFile]) -> EndpointDict:
@@ -120,8 +137,16 @@ def lesson_spec(
             for connection in definition.connections
         ],
         stages=[
-            {"guide_type": stage.guide_type, "configurations": dict(configurations)}
-            for stage, configurations in zip(definition.stages, unit.configurations, strict=True)
+            StageDict(
+                guide_type=stage.guide_type,
+                configurations=dict(configurations),
+                objectives=objective_dicts(stage, position, _outline(unit)),
+                complete_message=complete_message(stage),
+                gate=stage.gate,
+            )
+            for position, (stage, configurations) in enumerate(
+                zip(definition.stages, unit.configurations, strict=True)
+            )
         ],
     )
 
@@ -138,6 +163,7 @@ class LessonRows:
         packed: PackedLesson,
     ) -> None:
         definition = _definition(unit)
+        spec = lesson_spec(unit, images, digest=digest, bundle_sha256=packed.sha256)
         self.bundle = Bundle(sha256=packed.sha256, content=packed.content, size=len(packed.content))
         self.lesson = Lesson(
             slug=definition.slug,
@@ -155,7 +181,7 @@ class LessonRows:
             tags=list(definition.tags),
             authors=[{"name": author.name, "link": author.link} for author in definition.authors],
             missing_images=list(unit.missing_images),
-            spec=lesson_spec(unit, images, digest=digest, bundle_sha256=packed.sha256),
+            spec=spec,
             bundle_id=packed.sha256,
             file=unit.file,
         )
@@ -167,9 +193,12 @@ class LessonRows:
                 guide_type=stage.guide_type,
                 guide=guide,
                 video=stage.stage_video,
+                objectives=told_objectives(spec, position),
+                gate=stage.gate,
+                solutions=solutions,
             )
-            for position, (stage, guide) in enumerate(
-                zip(definition.stages, unit.guides, strict=True)
+            for position, (stage, guide, solutions) in enumerate(
+                zip(definition.stages, unit.guides, unit.solutions, strict=True)
             )
         ]
         self.endpoints: list[Endpoint] = []

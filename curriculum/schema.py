@@ -1,157 +1,35 @@
 """The files of a curriculum, as their authors write them."""
 
-import ipaddress
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from curriculum.quantities import CPU_PATTERN, MEMORY_PATTERN, amount
-
-SLUG_MAX_LENGTH = 100
-SLUG_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
-IMAGE_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
-LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
-_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
-_LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_RESERVED = {
-    "localhost": "which every endpoint is",
-    # `lessons.specs.GUIDE_ENDPOINT`; nothing here may import what needs Django.
-    "jupyterlabguide": "which is the server of Jupyter guides",
-}
-_SUBNET_MAX_PREFIX = {4: 30, 6: 126}
-
-
-def _matches(pattern: str, message: str) -> AfterValidator:
-    compiled = re.compile(pattern)
-
-    def check(value: str) -> str:
-        # fullmatch, because $ also matches before a final line break.
-        if not compiled.fullmatch(value):
-            raise PydanticCustomError("syringe", "{why}", {"why": message})
-        return value
-
-    return AfterValidator(check)
-
-
-def _one_line(value: str) -> str:
-    if _LINE_BREAKING.search(value):
-        raise PydanticCustomError("syringe", "must be one line without control characters")
-    return value
-
-
-def _integer(value: Any) -> Any:
-    if isinstance(value, str):
-        if not _INTEGER.fullmatch(value):
-            raise PydanticCustomError("syringe", "must be a whole number")
-        return int(value)
-    return value
-
-
-def _boolean(value: Any) -> Any:
-    if isinstance(value, str):
-        if value.lower() not in _BOOLEANS:
-            raise PydanticCustomError("syringe", "must be true or false")
-        return _BOOLEANS[value.lower()]
-    return value
-
-
-def _link(value: str) -> str:
-    scheme = _SCHEME.match(value)
-    if scheme and scheme[1].lower() not in {"http", "https", "mailto"}:
-        raise PydanticCustomError("syringe", "must be an http or https address")
-    return value
-
-
-def _subnet(value: str) -> str:
-    try:
-        network = ipaddress.ip_network(value)
-    except ValueError as exc:
-        raise PydanticCustomError(
-            "syringe", "must be a network such as 10.1.0.0/24, with no host bits set"
-        ) from exc
-    if "/" not in value or network.prefixlen > _SUBNET_MAX_PREFIX[network.version]:
-        raise PydanticCustomError(
-            "syringe", "must be a network with room for two endpoints, such as 10.1.0.0/30"
-        )
-    return value
-
-
-def _not_reserved(value: str) -> str:
-    if why := _RESERVED.get(value):
-        raise PydanticCustomError("syringe", "{why}", {"why": f"must not be {value}, {why}"})
-    return value
-
-
-def _quantity(pattern: str, message: str) -> Any:
-    # In YAML, `cpu: 2` is a number; it is read as the text that it is written as.
-    schema: dict[str, Any] = {"pattern": pattern, "type": ["string", "number"]}
-    return (
-        Field(max_length=30, json_schema_extra=schema),
-        _matches(pattern, message),
-        AfterValidator(_more_than_nothing),
-    )
-
-
-def _more_than_nothing(value: str) -> str:
-    if not amount(value):
-        raise PydanticCustomError("syringe", "must be more than 0")
-    return value
-
-
-Slug = Annotated[
-    str,
-    Field(max_length=SLUG_MAX_LENGTH, json_schema_extra={"pattern": SLUG_PATTERN}),
-    _matches(SLUG_PATTERN, "must be lower-case letters, digits and inner hyphens"),
-]
-ImageName = Annotated[
-    str,
-    Field(max_length=SLUG_MAX_LENGTH, json_schema_extra={"pattern": IMAGE_PATTERN}),
-    _matches(IMAGE_PATTERN, "must be letters, digits and inner hyphens, dots or underscores"),
-]
-Label = Annotated[
-    str,
-    Field(max_length=63, json_schema_extra={"pattern": LABEL_PATTERN}),
-    _matches(
-        LABEL_PATTERN,
-        "must be a DNS label: at most 63 lower-case letters, digits and inner hyphens",
-    ),
-]
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
-Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_integer)]
-Seconds = Annotated[int, Field(ge=0, le=3600), BeforeValidator(_integer)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
-Text = Annotated[str, Field(max_length=50_000)]
-Link = Annotated[str, Field(max_length=500), AfterValidator(_one_line), AfterValidator(_link)]
-Subnet = Annotated[str, Field(max_length=50), AfterValidator(_subnet)]
-Credential = Annotated[str, Field(max_length=100, repr=False), AfterValidator(_one_line)]
-Tier = Literal["prod", "ptr", "local"]
-GuideType = Literal["markdown", "jupyter"]
-ConfigurationType = Literal["python", "ansible", "napalm"]
-Cpu = Annotated[str, *_quantity(CPU_PATTERN, "must be cores of CPU, such as 250m or 1.5")]
-Memory = Annotated[str, *_quantity(MEMORY_PATTERN, "must be bytes of memory, such as 512Mi or 2Gi")]
-EMPTY_IS_ABSENT = BeforeValidator(lambda value: None if value == "" else value)
-Tag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
-
-
-class FileModel(BaseModel):
-    """Part of a file: camel-case keys, and no others."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+from curriculum.fields import (
+    EMPTY_IS_ABSENT,
+    Boolean,
+    ConfigurationType,
+    Cpu,
+    Credential,
+    FileModel,
+    GuideType,
+    ImageName,
+    Label,
+    Link,
+    Memory,
+    Name,
+    Port,
+    Seconds,
+    Slug,
+    Subnet,
+    Tag,
+    Text,
+    Tier,
+    not_reserved,
+    one_line,
+)
+from curriculum.objectives import CompleteMessage, ObjectiveEntry, VerificationEntry
+from curriculum.quantities import amount
 
 
 class CurriculumFile(FileModel):
@@ -160,7 +38,7 @@ class CurriculumFile(FileModel):
     name: Name = Field(description="Name of the curriculum.")
     description: Text = Field(default="", description="One or two sentences for learners.")
     website: Link = Field(default="", description="Where more is to be read.")
-    a_ver: Annotated[str, Field(max_length=50), AfterValidator(_one_line)] = Field(
+    a_ver: Annotated[str, Field(max_length=50), AfterValidator(one_line)] = Field(
         default="", description="Version of Antidote that the curriculum was written for."
     )
     git_root: Link = Field(default="", description="Where the curriculum's repository is.")
@@ -173,12 +51,12 @@ class CollectionFile(FileModel):
     title: Name = Field(description="What learners see.")
     image: Link = Field(default="", description="Address of a picture.")
     website: Link = Field(default="", description="Address of the people behind it.")
-    contact_email: Annotated[str, Field(max_length=200), AfterValidator(_one_line)] = Field(
+    contact_email: Annotated[str, Field(max_length=200), AfterValidator(one_line)] = Field(
         default="", description="Whom learners may write to."
     )
     brief_description: Text = Field(default="", description="Why a learner should look at it.")
     long_description: Text = Field(default="", description="Why a learner should go on.")
-    type: Annotated[str, Field(max_length=50), AfterValidator(_one_line)] = Field(
+    type: Annotated[str, Field(max_length=50), AfterValidator(one_line)] = Field(
         default="", description="Such as vendor, consultancy or community."
     )
     tier: Tier = Field(default="prod", description="Who sees it: local > ptr > prod.")
@@ -225,7 +103,7 @@ class ImageFile(FileModel):
         default=False, description="Whether it forwards packets between its links."
     )
     network_interfaces: list[
-        Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_one_line)]
+        Annotated[str, Field(min_length=1, max_length=32), AfterValidator(one_line)]
     ] = Field(
         default=[], max_length=64, description="Its interfaces, in the order they are connected."
     )
@@ -250,7 +128,7 @@ class PresentationEntry(FileModel):
 class EndpointEntry(FileModel):
     """One machine of a lesson."""
 
-    name: Annotated[Label, AfterValidator(_not_reserved)] = Field(
+    name: Annotated[Label, AfterValidator(not_reserved)] = Field(
         description="Host name by which the others reach it; unique in the lesson.",
     )
     image: ImageName = Field(description="Slug of an image.")
@@ -283,6 +161,18 @@ class StageEntry(FileModel):
     description: Text = Field(default="", description="Title of the step.")
     guide_type: GuideType = Field(default="markdown", description="What the guide is written in.")
     stage_video: Link = Field(default="", description="Address of a video.")
+    objectives: list[ObjectiveEntry] = Field(
+        default=[],
+        max_length=50,
+        description="What learners are to reach, checked while they work.",
+    )
+    complete_message: CompleteMessage = Field(
+        default="", description="Shown when every objective that is not optional is passed."
+    )
+    gate: Boolean = Field(default=False, description="Whether the next stage opens only then.")
+    verification: VerificationEntry | None = Field(
+        default=None, description="The older form of objectives; new lessons do without."
+    )
 
 
 class AuthorEntry(FileModel):
@@ -297,7 +187,7 @@ class LessonFile(FileModel):
 
     name: Name = Field(description="What learners see.")
     slug: Slug = Field(description="What others name it by; unique, and part of addresses.")
-    category: Annotated[str, Field(max_length=100), AfterValidator(_one_line)] = Field(
+    category: Annotated[str, Field(max_length=100), AfterValidator(one_line)] = Field(
         default="", description="Such as fundamentals, tools or workflows."
     )
     tier: Tier = Field(description="Who sees it: prod everybody, ptr testers, local its authors.")

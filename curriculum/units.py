@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from curriculum.fields import FileModel
 from curriculum.outline import Outline
 from curriculum.problems import Problem, Report, sorted_problems
-from curriculum.schema import CollectionFile, CurriculumFile, FileModel, ImageFile, LessonFile
+from curriculum.schema import CollectionFile, CurriculumFile, ImageFile, LessonFile
 from curriculum.tree import TreeFile
 
 M = TypeVar("M", bound=FileModel)
@@ -43,13 +44,20 @@ class Unit(Generic[M]):
 
 @dataclass(slots=True)
 class LessonUnit(Unit[LessonFile]):
-    """A lesson with its folder; guides and configurations are by stage."""
+    """A lesson with its folder; guides, configurations and solutions are by stage.
+
+    ``tree_digest`` covers ``files``, which learners get; ``hidden`` are the others, which would
+    tell them the answers.
+    """
 
     outline: Outline | None = None
     files: list[TreeFile] = field(default_factory=list)
+    hidden: list[TreeFile] = field(default_factory=list)
     tree_digest: str = ""
+    hidden_digest: str = ""
     guides: list[str] = field(default_factory=list)
     configurations: list[dict[str, str]] = field(default_factory=list)
+    solutions: list[dict[str, str]] = field(default_factory=list)
     missing_images: list[str] = field(default_factory=list)
 
 

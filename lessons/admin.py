@@ -162,12 +162,24 @@ class BundleAdmin(ReadOnlyAdmin):
 
 class StageInline(ReadOnlyInline):
     model = Stage
-    fields = ["position", "description", "guide_type", "guide_length", "video"]
-    readonly_fields = ["guide_length"]
+    fields = [
+        "position",
+        "description",
+        "guide_type",
+        "guide_length",
+        "video",
+        "objective_slugs",
+        "gate",
+    ]
+    readonly_fields = ["guide_length", "objective_slugs"]
 
     @admin.display(description="guide")
     def guide_length(self, stage: Stage) -> str:
         return f"{len(stage.guide):,} characters"
+
+    @admin.display(description="objectives")
+    def objective_slugs(self, stage: Stage) -> str:
+        return ", ".join(objective["slug"] for objective in stage.objectives) or "-"
 
 
 class EndpointInline(ReadOnlyInline):

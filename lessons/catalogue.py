@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from lessons.errors import CollectionNotFound, CurriculumNotFound, LessonNotFound
+from lessons.specs import ToldObjectiveDict
 
 
 class AuthorEntry(TypedDict):
@@ -17,6 +18,8 @@ class StageEntry(TypedDict):
     description: str
     guide_type: str
     video: str
+    objectives: list[ToldObjectiveDict]
+    gate: bool
 
 
 class PresentationEntry(TypedDict):

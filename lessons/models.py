@@ -167,6 +167,15 @@ class Stage(models.Model):
     guide_type = models.CharField(max_length=20, choices=GuideType.choices)
     guide = models.TextField(blank=True, help_text="Contents of the guide file.")
     video = models.CharField(max_length=500, blank=True)
+    objectives = models.JSONField(
+        default=list, blank=True, help_text="What everybody may read of them; all is in spec."
+    )
+    gate = models.BooleanField(
+        default=False, help_text="The next stage opens when the objectives are passed."
+    )
+    solutions = models.JSONField(
+        default=dict, blank=True, help_text="By endpoint: a script that solves it, for its author."
+    )
 
     class Meta:
         ordering = ["position"]

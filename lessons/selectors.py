@@ -57,6 +57,16 @@ def current_lesson(slug: str) -> Lesson:
     return current.lesson
 
 
+def stage_solutions(lesson: Lesson, *, stage: int) -> dict[str, str]:
+    """Return by endpoint its author's shell script that solves a stage; none where there is none.
+
+    In the order in which they have to run: that of the lesson's endpoints.
+    """
+    row = Stage.objects.only("solutions").get(lesson=lesson, position=stage)
+    names = [endpoint["name"] for endpoint in lesson.spec["endpoints"]]
+    return {name: row.solutions[name] for name in names if name in row.solutions}
+
+
 def bundle_size(sha256: str) -> int:
     """Return a bundle's length in bytes; raise BundleNotFound."""
     for size in Bundle.objects.filter(pk=sha256).values_list("size", flat=True):
@@ -144,6 +154,8 @@ def _lessons() -> QuerySet[Any, Any]:
         "description",
         "guide_type",
         "video",
+        "objectives",
+        "gate",
     )
     connections = _objects(
         Connection.objects.filter(**of_lesson).order_by("position"), "a", "b", "subnet"

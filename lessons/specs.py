@@ -212,6 +212,28 @@ def stage_objectives(spec: LessonDict, stage: int) -> list[ObjectiveDict]:
     return spec["stages"][stage].get("objectives", [])
 
 
+class ToldObjectiveDict(TypedDict):
+    """What a lesson tells of an objective before anybody has begun it."""
+
+    slug: str
+    description: str
+    optional: bool
+    needs: list[str]
+
+
+def told_objectives(spec: LessonDict, stage: int) -> list[ToldObjectiveDict]:
+    """Return of a stage's objectives what everybody may read."""
+    return [
+        ToldObjectiveDict(
+            slug=objective["slug"],
+            description=objective["description"],
+            optional=objective["optional"],
+            needs=objective["needs"],
+        )
+        for objective in stage_objectives(spec, stage)
+    ]
+
+
 def counting(objectives: Iterable[ObjectiveDict]) -> list[ObjectiveDict]:
     """Return the objectives that have to be passed for a stage to be complete."""
     return [objective for objective in objectives if not objective["optional"]]

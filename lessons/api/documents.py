@@ -10,10 +10,23 @@ class AuthorDocument(serializers.Serializer[object]):
     link = serializers.CharField(allow_blank=True)
 
 
+class ToldObjectiveDocument(serializers.Serializer[object]):
+    slug = serializers.CharField()
+    description = serializers.CharField()
+    optional = serializers.BooleanField(help_text="Does not count for the stage.")
+    needs = serializers.ListField(
+        child=serializers.CharField(), help_text="Objectives of the stage that come before."
+    )
+
+
 class StageDocument(serializers.Serializer[object]):
     description = serializers.CharField(allow_blank=True)
     guide_type = serializers.ChoiceField(choices=Stage.GuideType.choices)
     video = serializers.CharField(allow_blank=True)
+    objectives = ToldObjectiveDocument(many=True)
+    gate = serializers.BooleanField(
+        help_text="Whether the next stage opens only when the objectives are passed."
+    )
 
 
 class LessonPresentationDocument(serializers.Serializer[object]):
@@ -112,8 +125,27 @@ LISTED_LESSON_EXAMPLE = {
 }
 LESSON_EXAMPLE = LISTED_LESSON_EXAMPLE | {
     "stages": [
-        {"description": "Look around", "guide_type": "markdown", "video": ""},
-        {"description": "Change things", "guide_type": "markdown", "video": ""},
+        {
+            "description": "Look around",
+            "guide_type": "markdown",
+            "video": "",
+            "objectives": [
+                {
+                    "slug": "make-notes",
+                    "description": "Make the file notes.txt.",
+                    "optional": False,
+                    "needs": [],
+                }
+            ],
+            "gate": False,
+        },
+        {
+            "description": "Change things",
+            "guide_type": "markdown",
+            "video": "",
+            "objectives": [],
+            "gate": False,
+        },
     ],
     "digest": "6b1f0c2a9d",
     "diagram": "",
