@@ -89,7 +89,9 @@ def built(tmp_path_factory):
             *sources, target = rest.split()
             for source in sources:
                 if (ROOT / source).is_dir():
-                    shutil.copytree(ROOT / source, sandbox.app / target, ignore=ignored)
+                    shutil.copytree(
+                        ROOT / source, sandbox.app / target, ignore=ignored, dirs_exist_ok=True
+                    )
                 else:
                     place = sandbox.app / target / Path(source).name
                     place.parent.mkdir(exist_ok=True)
