@@ -149,9 +149,11 @@ class FakeCluster:
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
             "current-context": "fake",
         }
-        path.write_text(yaml.safe_dump(config))
-        path.chmod(0o600)
-        return path
+        # Whole or not there at all, as another process may wait for it.
+        unfinished = path.with_name(f".{path.name}.new")
+        unfinished.touch(0o600)
+        unfinished.write_text(yaml.safe_dump(config))
+        return unfinished.replace(path)
 
     def add_user(self, rules: Sequence[Rule], name: str = "other") -> str:
         """Let somebody else in, with rules of a ClusterRole; return the token."""

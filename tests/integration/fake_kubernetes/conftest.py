@@ -87,7 +87,11 @@ class Raw:
     def call(self, method: str, path: str, body: object = None, **more: Any) -> Reply:
         """Send a request and read the answer."""
         response = self.send(method, path, body, **more)
-        return Reply(response.status, response.read().decode(), dict(response.headers))
+        reply = Reply(response.status, response.read().decode(), dict(response.headers))
+        if method in ("POST", "PATCH") and "/namespaces" in path:
+            # A new namespace gets its default account a moment later.
+            self.cluster.settle()
+        return reply
 
     def apply(self, manifest: Manifest, *, manager: str = "syringe", **query: Any) -> Reply:
         """Apply an object as ``manager``."""
