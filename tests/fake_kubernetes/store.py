@@ -159,6 +159,11 @@ class Store:
             ]
             return entries, self.version
 
+    def all(self, kind: Kind) -> dict[Key, Manifest]:
+        """Return all objects of a kind by namespace and name."""
+        with self.lock:
+            return {key: one.manifest for key, one in self._tables[kind].entries.items()}
+
     def in_namespace(self, kind: Kind, namespace: str) -> list[Manifest]:
         """Return the objects of one namespace."""
         with self.lock:
