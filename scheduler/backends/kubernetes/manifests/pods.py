@@ -50,7 +50,10 @@ def pod(
         "volumeMounts": [folder_mount()],
     }
     if endpoint.ports:
-        container["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in endpoint.ports]
+        container["ports"] = [
+            {"name": _port_name(endpoint, port), "containerPort": port, "protocol": "TCP"}
+            for port in endpoint.ports
+        ]
     body: Manifest = {
         **pod_identity(options),
         **runtime_class(image.flavor, options),
@@ -102,3 +105,9 @@ def _one_node(spec: EnvironmentSpec) -> Manifest:
     labels = {LIVELESSON: spec.ref.live_lesson_id.hex, ATTEMPT: str(spec.ref.attempt)}
     term = {"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}
     return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def _port_name(endpoint: EndpointSpec, port: int) -> str:
+    """Say what is spoken there, for whoever looks at the pod; 15 characters at most."""
+    spoken = next((p.type for p in endpoint.presentations if p.port == port), "port")
+    return f"{spoken}-{port}"
