@@ -1,0 +1,3 @@
+cd
+echo "I was here" > note.txt
+cp /antidote/practice/welcome.txt .
