@@ -494,7 +494,7 @@ class Api:
     def _may_create(self, kind: Kind, target: Target, user: str, rights: Authorizer) -> None:
         """Demand ``create`` as well where an apply creates.
 
-        https://kubernetes.io/docs/reference/using-api/server-side-apply/#rbac-access-and-permissions
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/#rbac-and-permissions
         """
         action = target.action
         key = (action.namespace if kind.namespaced else "", action.name)
