@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import uniform
 from threading import Event, Lock, Thread
 from typing import Any
@@ -15,9 +16,11 @@ from uuid import UUID
 
 from scheduler.backends.base import BackendRejected, BackendUnavailable
 from scheduler.backends.kubernetes.client import Cluster
+from scheduler.backends.kubernetes.deletion import is_terminating
 from scheduler.backends.kubernetes.failures import Expired
 from scheduler.backends.kubernetes.labels import instance_selector, ref_of
 from scheduler.backends.kubernetes.manifests.types import Manifest
+from scheduler.backends.kubernetes.phases import pod_standing
 from syringe_project.environment import touch_heartbeat_file
 
 logger = logging.getLogger(__name__)
@@ -118,12 +121,16 @@ class _Follower:
     relist_seconds: tuple[float, float]
     give_up_seconds: float
     error: BackendUnavailable | None = None
+    _first_appearance: object = None
     _known: dict[str, _Known] | None = None
     _version: str = ""
     _relist_at: float = 0.0
     _failing_since: float | None = None
     _failures: int = 0
     _stop: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        self._first_appearance = appearance(self.kind, {"metadata": {}})
 
     def begin(self) -> None:
         try:
@@ -181,13 +188,12 @@ class _Follower:
 
     def _list(self) -> None:
         found = self.cluster.list(self.kind, labels=instance_selector(self.instance))
-        known = {uid: one for uid, one in map(_known, found.items) if one is not None}
+        known = {uid: one for uid, one in map(self._known_of, found.items) if one is not None}
         if self._known is not None:
-            before = self._known
-            gone_or_new = before.keys() ^ known.keys()
-            changed = {uid for uid in before.keys() & known.keys() if before[uid] != known[uid]}
+            lost = self._known.keys() - known.keys()
+            changed = {uid for uid, one in known.items() if self._differs(uid, one)}
             self.changes.add(
-                {(known.get(uid) or before[uid]).live_lesson_id for uid in gone_or_new | changed}
+                {(known.get(uid) or self._known[uid]).live_lesson_id for uid in lost | changed}
             )
         self._known = known
         self._version = found.resource_version
@@ -198,14 +204,26 @@ class _Follower:
         self._version = _metadata(manifest).get("resourceVersion") or self._version
         if event == "BOOKMARK" or self._known is None:
             return
-        uid, now = _known(manifest)
+        uid, now = self._known_of(manifest)
         if now is None:
             return
-        before = self._known.pop(uid, None)
-        if event != "DELETED":
-            self._known[uid] = now
-        if event == "DELETED" or before != now:
+        if event == "DELETED" or self._differs(uid, now):
             self.changes.add({now.live_lesson_id})
+        self._known[uid] = now
+        if event == "DELETED":
+            del self._known[uid]
+
+    def _differs(self, uid: str, now: _Known) -> bool:
+        """Say whether an object looks other than before; a new one was asked for by ourselves."""
+        before = (self._known or {}).get(uid)
+        return now.appearance != (before.appearance if before else self._first_appearance)
+
+    def _known_of(self, manifest: Manifest) -> tuple[str, _Known | None]:
+        metadata = _metadata(manifest)
+        ref = ref_of(metadata.get("labels") or {})
+        if ref is None:
+            return "", None
+        return str(metadata["uid"]), _Known(ref.live_lesson_id, appearance(self.kind, manifest))
 
     def _worked(self) -> None:
         self._failing_since, self._failures = None, 0
@@ -229,37 +247,18 @@ def _metadata(manifest: Manifest) -> Mapping[str, Any]:
     return manifest.get("metadata") or {}
 
 
-def _known(manifest: Manifest) -> tuple[str, _Known | None]:
-    metadata = _metadata(manifest)
-    ref = ref_of(metadata.get("labels") or {})
-    uid = str(metadata.get("uid", ""))
-    return uid, None if ref is None else _Known(ref.live_lesson_id, appearance(manifest))
-
-
-def appearance(manifest: Manifest) -> object:
+def appearance(kind: str, manifest: Manifest) -> object:
     """Return what an observation depends on, so that other changes wake nobody.
 
-    Heartbeats and times of conditions change often and mean nothing here.
+    Kubelets and controllers write a dozen times until a pod runs; the scheduler looks at two or
+    three of these, and each look costs calls.
     """
-    status = manifest.get("status") or {}
-    return (
-        bool(_metadata(manifest).get("deletionTimestamp")),
-        status.get("phase"),
-        status.get("reason"),
-        status.get("podIP"),
-        tuple(
-            (one.get("type"), one.get("status"), one.get("reason"), one.get("message"))
-            for one in status.get("conditions") or ()
-        ),
-        tuple(
-            (one.get("name"), one.get("ready"), one.get("restartCount"), _state(one))
-            for field_name in ("initContainerStatuses", "containerStatuses")
-            for one in status.get(field_name) or ()
-        ),
-        tuple(status.get(count) for count in ("active", "succeeded", "failed")),
-    )
-
-
-def _state(container: Mapping[str, Any]) -> object:
-    states = container.get("state") or {}
-    return tuple((name, (state or {}).get("reason")) for name, state in states.items())
+    match kind:
+        case "Pod":
+            standing = pod_standing(manifest, "", datetime.now(UTC))
+            return standing, (manifest.get("status") or {}).get("podIP")
+        case "Job":
+            conditions = (manifest.get("status") or {}).get("conditions") or ()
+            return tuple((one.get("type"), one.get("status")) for one in conditions)
+        case _:
+            return is_terminating(manifest)

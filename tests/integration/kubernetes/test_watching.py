@@ -231,14 +231,27 @@ def test_heartbeats_and_times_change_no_appearance_but_a_crash_does(
     backend.ensure(spec)
     assert wait_until(lambda: observe(backend, spec).phase == Phase.RUNNING)
     [pod] = client(settings).list("Pod", labels=f"{LIVELESSON}={spec.ref.live_lesson_id.hex}").items
-    before = appearance(pod)
+    before = appearance("Pod", pod)
 
     pod["metadata"]["resourceVersion"] = "999999"
     for condition in pod["status"]["conditions"]:
         condition["lastProbeTime"] = "2031-01-01T00:00:00Z"
-    assert appearance(pod) == before
-    pod["status"]["containerStatuses"][0]["restartCount"] = 1
-    assert appearance(pod) != before
+    assert appearance("Pod", pod) == before
+    pod["status"]["phase"] = "Failed"
+    assert appearance("Pod", pod) != before
+
+
+def test_the_stages_of_a_start_that_nobody_sees_wake_nobody(
+    cluster: FakeCluster, backend: KubernetesBackend, settings: Any
+) -> None:
+    spec = environment()
+
+    with watching(cluster, settings) as woken:
+        backend.ensure(spec)
+        assert wait_until(lambda: observe(backend, spec).phase == Phase.RUNNING)
+        assert wait_until(lambda: spec.ref.live_lesson_id in woken.ids)
+
+    assert len(woken.ids) <= 3
 
 
 @contextmanager
