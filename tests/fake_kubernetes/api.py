@@ -1,4 +1,4 @@
-"""From a request to an answer: paths, verbs, bodies and options.
+"""From a request to an answer.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
@@ -10,14 +10,10 @@ import json
 import random
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
-
-import yaml
 
 from tests.fake_kubernetes import kinds
 from tests.fake_kubernetes.deletion import delete
+from tests.fake_kubernetes.discovery import Discovery
 from tests.fake_kubernetes.errors import (
     ApiError,
     bad_request,
@@ -29,7 +25,6 @@ from tests.fake_kubernetes.errors import (
     no_such_path,
     not_found,
     required,
-    unsupported_media_type,
 )
 from tests.fake_kubernetes.kinds import Kind, Kinds
 from tests.fake_kubernetes.objects import Manifest, copy_of, without_nulls
@@ -39,95 +34,21 @@ from tests.fake_kubernetes.registry import Registry
 from tests.fake_kubernetes.selectors import Selection, parse_fields, parse_labels
 from tests.fake_kubernetes.store import Entry, Key
 from tests.fake_kubernetes.watching import Watch
-
-APPLY = "application/apply-patch+yaml"
-MERGE = "application/merge-patch+json"
-JSON = "application/json"
-# Without a type, the body is taken for JSON.
-_OBJECTS = (JSON, "application/yaml", "")
-
-
-@dataclass(slots=True)
-class Request:
-    """An HTTP request, as far as it matters here."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    body: bytes = b""
-
-    @property
-    def content_type(self) -> str:
-        """The media type of the body."""
-        return (self.headers.get("Content-Type") or "").partition(";")[0].strip()
-
-
-@dataclass(slots=True)
-class Response:
-    """An answer; a ``watch`` is streamed after the headers."""
-
-    code: int
-    body: bytes = b""
-    content_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
-    watch: Watch | None = None
-    warnings: tuple[str, ...] = ()
-
-
-def answer(value: Manifest, code: int = 200, warnings: tuple[str, ...] = ()) -> Response:
-    """Return an object as an answer."""
-    body = json.dumps(value, separators=(",", ":")).encode()
-    return Response(code, body, warnings=warnings)
-
-
-def answer_error(error: ApiError) -> Response:
-    """Return a refusal as an answer."""
-    if error.plain:
-        return Response(error.code, error.message.encode(), "text/plain; charset=utf-8")
-    response = answer(error.status(), error.code)
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a path and a method mean; ``kind`` is None outside resources."""
-
-    action: Attributes
-    kind: Kind | None
-    path: str
-    query: Mapping[str, str]
-
-
-_ALL_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
-
-
-def read_target(request: Request, installed: Kinds) -> Target:
-    """Take a request line apart, as authorization needs it, whether or not the resource exists."""
-    parts = urlsplit(request.target)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    steps = [unquote(step) for step in parts.path.strip("/").split("/")]
-    if steps[0] == "api" and len(steps) > 2:
-        group, version, rest = "", steps[1], steps[2:]
-    elif steps[0] == "apis" and len(steps) > 3:
-        group, version, rest = steps[1], steps[2], steps[3:]
-    else:
-        return Target(Attributes(request.method.lower(), "", ""), None, parts.path, query)
-    namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 1:
-        namespace = rest[1]
-        if len(rest) > 2 and rest[2] not in ("status", "finalize"):
-            rest = rest[2:]
-    plural, name, subresource = (*rest, "", "")[:3]
-    verb = _VERBS.get(request.method, "")
-    if request.method in ("GET", "HEAD"):
-        verb = "get" if name else "watch" if query.get("watch") in ("true", "1") else "list"
-    elif request.method == "DELETE":
-        verb = "delete" if name else "deletecollection"
-    action = Attributes(verb, group, plural, subresource, namespace, name)
-    return Target(action, installed.find(group, version, plural), parts.path, query)
+from tests.fake_kubernetes.wire import (
+    APPLY,
+    MERGE,
+    OBJECTS,
+    Request,
+    Response,
+    Target,
+    agent,
+    answer,
+    field_validation,
+    is_dry,
+    number,
+    read_body,
+    version_of,
+)
 
 
 class Api:
@@ -138,8 +59,7 @@ class Api:
     ) -> None:
         self.registry = registry
         self.store = registry.store
-        self._installed = installed
-        self._version = version
+        self._discovery = Discovery(installed, version)
         self._bookmark_seconds = bookmark_seconds
         self._pages: OrderedDict[str, tuple[int, list[Entry]]] = OrderedDict()
         self.logs: dict[Key, str] = {}
@@ -149,7 +69,7 @@ class Api:
         """Answer a request of a known user, or raise ApiError."""
         action = target.action
         if not action.resource:
-            return self._other(target.path)
+            return self._discovery.answer(target.path)
         if not rights.allows(action):
             resource = Kind(action.group, "", "", action.resource)
             raise forbidden(resource, action.name, refusal(user, action))
@@ -184,64 +104,9 @@ class Api:
                 return self._delete(kind, key, request, target)
         raise method_not_allowed()
 
-    # The version, health and discovery.
-
-    def _other(self, path: str) -> Response:
-        major, minor = self._version.split(".")
-        if path == "/version":
-            version = {
-                "major": major,
-                "minor": minor,
-                "gitVersion": f"v{self._version}.0",
-                "gitCommit": "0" * 40,
-                "gitTreeState": "clean",
-                "buildDate": "2024-01-01T00:00:00Z",
-                "goVersion": "go1.22.0",
-                "compiler": "gc",
-                "platform": "linux/amd64",
-            }
-            return answer(version)
-        if path in ("/readyz", "/livez", "/healthz"):
-            return Response(200, b"ok", "text/plain; charset=utf-8")
-        found = self._discovery(path.strip("/"))
-        if found is None:
-            raise no_such_path()
-        return answer(found)
-
-    def _discovery(self, path: str) -> Manifest | None:
-        """https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api"""
-        if path == "api":
-            return {"kind": "APIVersions", "versions": ["v1"]}
-        groups = sorted({(k.group, k.version) for k in self._kinds() if k.group})
-        if path == "apis":
-            listed = []
-            for group, version in groups:
-                place = {"groupVersion": f"{group}/{version}", "version": version}
-                listed.append({"name": group, "versions": [place], "preferredVersion": place})
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
-        group_version = path.removeprefix("apis/").removeprefix("api/")
-        resources = [
-            {
-                "name": kind.plural,
-                "singularName": kind.kind.lower(),
-                "namespaced": kind.namespaced,
-                "kind": kind.kind,
-                "verbs": _ALL_VERBS,
-            }
-            for kind in self._kinds()
-            if kind.api_version == group_version
-        ]
-        if not resources:
-            return None
-        listing = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version}
-        return {**listing, "resources": resources}
-
-    def _kinds(self) -> list[Kind]:
-        return list(self._installed)
-
     # https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
     def _review(self, request: Request, rights: Authorizer) -> Response:
-        review = _body(request, _OBJECTS)
+        review = read_body(request, OBJECTS)
         asked = (review.get("spec") or {}).get("resourceAttributes") or {}
         action = Attributes(
             asked.get("verb", ""),
@@ -252,8 +117,6 @@ class Api:
             asked.get("name", ""),
         )
         return answer({**review, "status": {"allowed": rights.allows(action)}}, 201)
-
-    # Reading.
 
     def _selection(self, kind: Kind, target: Target) -> Selection:
         return Selection(
@@ -273,9 +136,9 @@ class Api:
     def _list(self, kind: Kind, target: Target) -> Response:
         query = target.query
         selection = self._selection(kind, target)
-        limit = _number(query, "limit") or 0
+        limit = number(query, "limit") or 0
         token = query.get("continue", "")
-        wanted = _version(query)
+        wanted = version_of(query)
         if token:
             version, entries = self._page(token)
         else:
@@ -329,8 +192,8 @@ class Api:
             )
             raise invalid("ListOptions", "meta.k8s.io", "", [cause])
         selection = self._selection(kind, target)
-        wanted = _version(query) or None
-        timeout = _number(query, "timeoutSeconds")
+        wanted = version_of(query) or None
+        timeout = number(query, "timeoutSeconds")
         watch = Watch(
             self.store,
             kind,
@@ -370,40 +233,38 @@ class Api:
                     f"{waiting['reason']}"
                 )
         lines = self.logs.get(key, "").splitlines(keepends=True)
-        tail = _number(query, "tailLines")
+        tail = number(query, "tailLines")
         return Response(
             200,
             "".join(lines if tail is None else lines[len(lines) - tail :] if tail else []).encode(),
             "text/plain",
         )
 
-    # Writing.
-
     def _create(self, kind: Kind, request: Request, target: Target) -> Response:
         if target.action.name or (kind.namespaced and not target.action.namespace):
             raise method_not_allowed()
-        level = _level(target.query)
+        level = field_validation(target.query)
         manifest, warnings = self.registry.decode(
-            kind, _body(request, _OBJECTS), target.action.namespace, level
+            kind, read_body(request, OBJECTS), target.action.namespace, level
         )
-        manager = target.query.get("fieldManager") or _agent(request)
-        kept = self.registry.create(kind, manifest, manager=manager, dry=_dry(target.query))
+        manager = target.query.get("fieldManager") or agent(request)
+        kept = self.registry.create(kind, manifest, manager=manager, dry=is_dry(target.query))
         return answer(kept, 201, tuple(warnings))
 
     def _update(self, kind: Kind, key: Key, request: Request, target: Target) -> Response:
         manifest, warnings = self.registry.decode(
             kind,
-            _body(request, _OBJECTS),
+            read_body(request, OBJECTS),
             target.action.namespace if kind.namespaced else "",
-            _level(target.query),
+            field_validation(target.query),
         )
         kept = self.registry.replace(
             kind,
             key,
             manifest,
-            manager=target.query.get("fieldManager") or _agent(request),
+            manager=target.query.get("fieldManager") or agent(request),
             subresource=target.action.subresource,
-            dry=_dry(target.query),
+            dry=is_dry(target.query),
         )
         return answer(kept, 200, tuple(warnings))
 
@@ -419,7 +280,7 @@ class Api:
         query = target.query
         if request.content_type == APPLY:
             return self._apply(kind, key, request, target, user, rights)
-        patch = _body(request, (MERGE,))
+        patch = read_body(request, (MERGE,))
         if "force" in query:
             cause = forbidden_field("force", "may not be specified for non-apply patch")
             raise invalid("PatchOptions", "meta.k8s.io", "", [cause])
@@ -428,7 +289,7 @@ class Api:
             if current is None:
                 raise not_found(kind, key[1])
             patched, warnings = self.registry.decode(
-                kind, merge_patch(copy_of(current), patch), key[0], _level(query)
+                kind, merge_patch(copy_of(current), patch), key[0], field_validation(query)
             )
             if "resourceVersion" not in (patch.get("metadata") or {}):
                 patched["metadata"].pop("resourceVersion", None)
@@ -436,9 +297,9 @@ class Api:
                 kind,
                 key,
                 patched,
-                manager=query.get("fieldManager") or _agent(request),
+                manager=query.get("fieldManager") or agent(request),
                 subresource=target.action.subresource,
-                dry=_dry(query),
+                dry=is_dry(query),
             )
         return answer(kept, 200, tuple(warnings))
 
@@ -451,7 +312,7 @@ class Api:
         user: str,
         rights: Authorizer,
     ) -> Response:
-        applied = _body(request, (APPLY,))
+        applied = read_body(request, (APPLY,))
         query = target.query
         manager = query.get("fieldManager")
         if not manager:
@@ -487,7 +348,7 @@ class Api:
             applied,
             manager=manager,
             force=query.get("force") in ("true", "1"),
-            dry=_dry(query),
+            dry=is_dry(query),
         )
         return answer(kept, 201 if created else 200)
 
@@ -505,12 +366,12 @@ class Api:
     def _delete(self, kind: Kind, key: Key, request: Request, target: Target) -> Response:
         if target.action.subresource:
             raise method_not_allowed()
-        options = _body(request, _OBJECTS, empty=True)
+        options = read_body(request, OBJECTS, empty=True)
         query = target.query
         if "propagationPolicy" in query:
             options["propagationPolicy"] = query["propagationPolicy"]
         if "gracePeriodSeconds" in query:
-            options["gracePeriodSeconds"] = _number(query, "gracePeriodSeconds")
+            options["gracePeriodSeconds"] = number(query, "gracePeriodSeconds")
         if key[1]:
             last, gone = delete(self.store, kind, key, options)
             if not gone or kind is kinds.PODS:
@@ -539,52 +400,3 @@ class Api:
         listing = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version}
         metadata = {"resourceVersion": str(version)}
         return answer({**listing, "metadata": metadata, "items": items})
-
-
-def _agent(request: Request) -> str:
-    """Return the default manager: what stands before the first slash of the User-Agent."""
-    return (request.headers.get("User-Agent") or "unknown").partition("/")[0]
-
-
-def _level(query: Mapping[str, str]) -> str:
-    level = query.get("fieldValidation") or "Warn"
-    if level not in ("Ignore", "Warn", "Strict"):
-        raise bad_request(f"fieldValidation: Unsupported value: {level!r}")
-    return level
-
-
-def _dry(query: Mapping[str, str]) -> bool:
-    return query.get("dryRun") == "All"
-
-
-def _number(query: Mapping[str, str], name: str) -> int | None:
-    text = query.get(name)
-    if text is None or text == "":
-        return None
-    if not text.isdigit():
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(text)
-
-
-def _version(query: Mapping[str, str]) -> int | None:
-    text = query.get("resourceVersion") or ""
-    if text and not text.isdigit():
-        raise bad_request(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint')
-    return int(text) if text else None
-
-
-def _body(request: Request, accepted: tuple[str, ...], *, empty: bool = False) -> dict[str, Any]:
-    if empty and not request.body.strip():
-        return {}
-    if request.content_type not in accepted:
-        raise unsupported_media_type([kind for kind in accepted if kind])
-    try:
-        if request.content_type in (APPLY, "application/yaml"):
-            value = yaml.load(request.body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        else:
-            value = json.loads(request.body)
-    except (ValueError, yaml.YAMLError) as problem:
-        raise bad_request(f"couldn't get version/kind; json parse error: {problem}") from problem
-    if not isinstance(value, dict):
-        raise bad_request("couldn't get version/kind; json parse error: not an object")
-    return value

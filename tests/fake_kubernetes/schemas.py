@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -141,12 +140,3 @@ def schemas_of(version: str) -> Schemas:
     if version not in {".".join(known.split(".")[:2]) for known in all_versions()}:
         raise ValueError(f"no schemas of Kubernetes {version}")
     return Schemas(version)
-
-
-def duplicates(pairs: list[tuple[str, Any]]) -> Iterator[str]:
-    """Name the keys that occur twice in a JSON object."""
-    seen = set()
-    for key, _ in pairs:
-        if key in seen:
-            yield key
-        seen.add(key)

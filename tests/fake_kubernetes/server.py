@@ -14,13 +14,14 @@ from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.fake_kubernetes.api import Api, Request, Response, answer_error, read_target
+from tests.fake_kubernetes.api import Api
 from tests.fake_kubernetes.calls import Call, Calls
 from tests.fake_kubernetes.errors import ApiError, expired, unauthorized
 from tests.fake_kubernetes.faults import Fault, Faults
 from tests.fake_kubernetes.kinds import Kinds
 from tests.fake_kubernetes.rbac import Attributes, Authorizer
 from tests.fake_kubernetes.watching import error_line
+from tests.fake_kubernetes.wire import Request, Response, answer_error, read_target
 
 
 class ApiServer(ThreadingHTTPServer):
