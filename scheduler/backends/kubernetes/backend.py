@@ -70,12 +70,16 @@ class KubernetesBackend(RuntimeBackend):
         cluster = self._cluster()
         end = time.monotonic() + _ENSURE_TIMEOUTS * options.settings.timeout_seconds
         self._check_kinds(cluster, contents)
-        self._ensure_namespace(cluster, namespace, options.instance, spec.ref)
+        is_new = self._ensure_namespace(cluster, namespace, options.instance, spec.ref)
+        pods = [manifest for manifest in contents if manifest["kind"] == "Pod"]
+        if not is_new and _are_there(cluster, pods, options.instance, spec.ref):
+            # Pods come last, so nothing else is missing.
+            return
         for manifest in contents:
             if time.monotonic() > end:
                 raise BackendUnavailable(reason="the API server takes too long for a whole start")
             if manifest["kind"] == "Pod":
-                cluster.create(manifest)
+                _create_pod(cluster, manifest, options.instance, spec.ref)
                 continue
             stored = cluster.apply(manifest)
             if manifest["kind"] == "NetworkPolicy" and not _is_kept(manifest, stored):
@@ -168,16 +172,19 @@ class KubernetesBackend(RuntimeBackend):
 
     def _ensure_namespace(
         self, cluster: Cluster, manifest: Manifest, instance: str, ref: EnvironmentRef
-    ) -> None:
-        """Create the namespace; one that exists is used only if it is this environment's own."""
+    ) -> bool:
+        """Create the namespace and say whether it is new; refuse one that is not our own."""
         name = manifest["metadata"]["name"]
-        namespace = cluster.create(manifest) or cluster.read("Namespace", name)
+        if cluster.create(manifest) is not None:
+            return True
+        namespace = cluster.read("Namespace", name)
         if namespace is None or is_terminating(namespace):
             raise BackendRejected(
                 reason="the lesson's namespace is being deleted", reason_code=ReasonCode.VANISHED
             )
         if not is_ours(namespace, instance, ref):
             raise BackendRejected(reason=f"namespace {name} exists and is not ours")
+        return False
 
     def _urge(self, cluster: Cluster, namespace: Manifest) -> None:
         """Report a namespace that hangs in its deletion, and where that is wished, force it."""
@@ -208,6 +215,24 @@ def _cluster(environment: KubernetesEnvironment) -> Cluster:
         return load_api(environment, connections=settings.SYRINGE_WORKER_THREADS)
 
     return Cluster(load, timeout_seconds=environment.timeout_seconds)
+
+
+def _create_pod(cluster: Cluster, pod: Manifest, instance: str, ref: EnvironmentRef) -> None:
+    try:
+        cluster.create(pod)
+    except BackendRejected as error:
+        # Servers count what is asked for against the quota before they look whether it exists.
+        full = error.reason_code == ReasonCode.NO_CAPACITY
+        if not (full and _are_there(cluster, [pod], instance, ref)):
+            raise
+
+
+def _are_there(
+    cluster: Cluster, pods: Iterable[Manifest], instance: str, ref: EnvironmentRef
+) -> bool:
+    found = cluster.list("Pod", labels=environments_selector(instance, [ref])).items
+    present = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}
+    return all((pod["metadata"]["namespace"], pod["metadata"]["name"]) in present for pod in pods)
 
 
 def _now() -> datetime:

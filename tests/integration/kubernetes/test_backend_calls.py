@@ -1,0 +1,321 @@
+"""What the backend asks of an API server: how often, in which order, and with which rights."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scheduler.backends.base import (
+    BackendRejected,
+    BackendUnavailable,
+    ConnectionSpec,
+    EnvironmentRef,
+    Phase,
+    PresentationSpec,
+    ReasonCode,
+)
+from scheduler.backends.kubernetes import KubernetesBackend
+from scheduler.backends.kubernetes.names import namespace_name
+from tests.contract.descriptions import SHELL, endpoint, observe, start
+from tests.fake_kubernetes import FakeCluster, Fault, defaults, kinds
+from tests.integration.kubernetes.conftest import Connect, lesson
+
+WEB = PresentationSpec(name="web", port=8080, type="http")
+SPARE_CALLS = 3
+"""Of the twelve for a start, those that are left to observing."""
+
+
+def contents(cluster: FakeCluster) -> dict[tuple[str, str], Any]:
+    """Return everything in the cluster but what its controllers add to a namespace."""
+    return {
+        (kind.plural, "/".join(key)): manifest
+        for kind in kinds.BUILT_IN
+        if kind not in {kinds.CONFIG_MAPS, kinds.SERVICE_ACCOUNTS}
+        for key, manifest in objects(cluster, kind).items()
+    }
+
+
+def objects(cluster: FakeCluster, kind: kinds.Kind) -> dict[tuple[str, str], Any]:
+    """Return the objects of a kind, read past the API."""
+    return cluster.store.all(kind)
+
+
+@pytest.mark.parametrize("endpoints", [1, 3])
+@pytest.mark.parametrize("connections", [0, 2])
+def test_a_start_keeps_to_its_budget(
+    cluster: FakeCluster, connect: Connect, endpoints: int, connections: int
+) -> None:
+    backend = connect(
+        cluster, ingress_domain="lessons.test", egress="internet", configuration_egress="internet"
+    )
+    names = [f"linux{number}" for number in range(1, endpoints + 1)]
+    spec = lesson(
+        *(endpoint(name, presentations=(SHELL, WEB)) for name in names),
+        connections=[ConnectionSpec(names[0], names[-1])] * connections,
+    )
+    cluster.calls.clear()
+
+    backend.ensure(spec)
+
+    pages = endpoints
+    assert len(cluster.calls) <= 12 + 2 * endpoints + connections + pages - SPARE_CALLS
+
+
+def test_an_observation_costs_three_calls_for_one_or_a_hundred(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    specs = [lesson(), lesson()]
+    for spec in specs:
+        start(backend, spec)
+    strangers = [replace(spec.ref, attempt=n) for spec in specs for n in range(2, 51)]
+
+    for refs in ([specs[0].ref], [spec.ref for spec in specs] + strangers):
+        cluster.calls.clear()
+        seen = backend.observe(refs)
+        assert [call.verb for call in cluster.calls] == ["list"] * 3
+        assert set(seen) == set(refs)
+
+
+def test_more_refs_are_observed_in_chunks(cluster: FakeCluster, backend: KubernetesBackend) -> None:
+    last = lesson()
+    start(backend, last)
+    strangers = [lesson().ref for _ in range(200)]
+    cluster.calls.clear()
+
+    seen = backend.observe([*strangers, last.ref])
+
+    assert len(cluster.calls) == 9
+    assert len(seen) == 201
+    assert seen[last.ref].phase == Phase.RUNNING
+
+
+def test_lists_are_consistent_and_by_label(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    spec = lesson()
+    backend.ensure(spec)
+    cluster.calls.clear()
+
+    # Whoever has just ensured sees it: anything else would look like a vanished environment.
+    assert observe(backend, spec).phase in {Phase.STARTING, Phase.RUNNING}
+    list(backend.owned())
+
+    for call in cluster.calls:
+        assert not call.query.get("resourceVersion")
+        assert "app.kubernetes.io/managed-by=syringe" in call.query["labelSelector"]
+        assert "syringe.dev/instance=" in call.query["labelSelector"]
+
+
+def test_ensure_again_writes_nothing(cluster: FakeCluster, backend: KubernetesBackend) -> None:
+    spec = lesson(endpoint("linux1"), endpoint("linux2"))
+    start(backend, spec)
+    before = contents(cluster)
+
+    backend.ensure(spec)
+
+    assert contents(cluster) == before
+    assert not cluster.calls.matching(verb="update")
+
+
+def test_ensure_goes_on_where_another_process_stopped(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    spec = lesson(endpoint("linux1"), endpoint("linux2"))
+    cluster.faults.add(Fault(verb="create", resource="pods", status=503))
+    with pytest.raises(BackendUnavailable):
+        backend.ensure(spec)
+
+    assert start(backend, spec).phase == Phase.RUNNING
+
+
+def test_processes_that_start_the_same_at_once_all_succeed(
+    cluster: FakeCluster, connect: Connect
+) -> None:
+    spec = lesson(endpoint("linux1"), endpoint("linux2"))
+    backends = [connect(cluster) for _ in range(4)]
+
+    with ThreadPoolExecutor(len(backends)) as pool:
+        list(pool.map(lambda backend: backend.ensure(spec), backends))
+
+    assert len(objects(cluster, kinds.PODS)) == 2
+    assert start(backends[0], spec).phase == Phase.RUNNING
+
+
+def test_everything_is_in_place_before_the_first_pod(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    backend.ensure(lesson(endpoint("linux1"), endpoint("linux2")))
+
+    written = [call.resource for call in cluster.calls if call.verb in {"create", "patch"}]
+    assert written[0] == "namespaces"
+    assert written[1] == "networkpolicies"
+    assert written[-2:] == ["pods", "pods"]
+    assert "pods" not in written[:-2]
+
+
+def without_egress(policy: dict[str, Any]) -> None:
+    policy["spec"].pop("egress")
+    policy["spec"]["policyTypes"] = ["Ingress"]
+
+
+def with_the_world(policy: dict[str, Any]) -> None:
+    policy["spec"]["ingress"].append({})
+
+
+def empty(policy: dict[str, Any]) -> None:
+    policy["spec"] = {"podSelector": {}, "policyTypes": ["Ingress"]}
+
+
+@pytest.mark.parametrize("meddle", [without_egress, with_the_world, empty])
+def test_no_pod_is_created_where_a_policy_does_not_stay_as_it_is(
+    cluster: FakeCluster, backend: KubernetesBackend, monkeypatch: pytest.MonkeyPatch, meddle: Any
+) -> None:
+    monkeypatch.setitem(defaults._DEFAULTS, kinds.NETWORK_POLICIES, meddle)
+
+    with pytest.raises(BackendRejected, match="NetworkPolicy"):
+        backend.ensure(lesson())
+
+    assert not cluster.calls.matching(verb="create", resource="pods")
+
+
+def test_a_namespace_of_somebody_else_is_left_alone(
+    cluster: FakeCluster, backend: KubernetesBackend, settings: Any
+) -> None:
+    spec = lesson()
+    name = namespace_name(settings.SYRINGE_INSTANCE, spec.ref)
+    cluster.add(kinds.NAMESPACES, {"metadata": {"name": name, "labels": {"team": "others"}}})
+    before = contents(cluster)
+
+    with pytest.raises(BackendRejected, match="not ours"):
+        backend.ensure(spec)
+    backend.destroy(spec.ref)
+
+    assert contents(cluster) == before
+    assert observe(backend, spec).phase == Phase.ABSENT
+    assert list(backend.owned()) == []
+
+
+def test_labels_on_a_foreign_namespace_do_not_make_it_ours(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    spec = lesson()
+    start(backend, spec)
+    name = ("", namespace_name_of(cluster))
+    labels = objects(cluster, kinds.NAMESPACES)[name]["metadata"]["labels"]
+    cluster.add(kinds.NAMESPACES, {"metadata": {"name": "copied", "labels": dict(labels)}})
+
+    assert list(backend.owned()) == [spec.ref]
+    assert observe(backend, spec).phase == Phase.RUNNING
+    backend.destroy(spec.ref)
+
+    assert [call.name for call in cluster.calls.matching(verb="delete")] == [name[1]]
+
+
+def namespace_name_of(cluster: FakeCluster) -> str:
+    """Return the name of the only namespace that we made."""
+    (call,) = cluster.calls.matching(verb="create", resource="namespaces")
+    (name,) = {
+        key[1]
+        for key, manifest in objects(cluster, kinds.NAMESPACES).items()
+        if "syringe.dev/instance" in manifest["metadata"]["labels"]
+    }
+    assert call.status == 201
+    return name
+
+
+def test_a_lesson_without_connections_needs_no_multus(connect: Connect) -> None:
+    with FakeCluster(multus=False) as cluster:
+        backend = connect(cluster)
+
+        assert start(backend, lesson()).phase == Phase.RUNNING
+
+
+def test_a_lesson_with_connections_is_refused_without_multus(connect: Connect) -> None:
+    with FakeCluster(multus=False) as cluster:
+        backend = connect(cluster)
+        spec = lesson(
+            endpoint("linux1"),
+            endpoint("linux2"),
+            connections=[ConnectionSpec("linux1", "linux2")],
+        )
+
+        with pytest.raises(BackendRejected, match="install Multus"):
+            backend.ensure(spec)
+
+        assert list(backend.owned()) == []
+        assert not cluster.calls.matching(verb="create")
+
+
+def test_configure_is_one_call_and_twice_the_same_job(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    spec = lesson(
+        endpoint(configuration_type="python"), stages=[{"linux1": "stage0/configs/linux1.py"}]
+    )
+    start(backend, spec)
+    cluster.calls.clear()
+
+    backend.configure(spec, stage=0, endpoint="linux1", run=1)
+    backend.configure(spec, stage=0, endpoint="linux1", run=1)
+
+    assert [(call.verb, call.resource, call.status) for call in cluster.calls] == [
+        ("create", "jobs", 201),
+        ("create", "jobs", 409),
+    ]
+
+
+def test_a_start_in_a_namespace_on_its_way_out_is_refused(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    cluster.holds.hold("*")
+    spec = lesson(
+        endpoint(configuration_type="python"), stages=[{"linux1": "stage0/configs/linux1.py"}]
+    )
+    start(backend, spec)
+    backend.destroy(spec.ref)
+
+    with pytest.raises(BackendRejected) as ensuring:
+        backend.ensure(spec)
+    with pytest.raises(BackendRejected) as configuring:
+        backend.configure(spec, stage=0, endpoint="linux1", run=1)
+
+    assert ensuring.value.reason_code == ReasonCode.VANISHED
+    assert configuring.value.reason_code == ReasonCode.VANISHED
+
+
+def test_two_instances_on_one_cluster_never_meet(
+    cluster: FakeCluster, backend: KubernetesBackend, settings: Any
+) -> None:
+    spec = lesson()
+    home = settings.SYRINGE_INSTANCE
+    start(backend, spec)
+    settings.SYRINGE_INSTANCE = f"{home}-2"
+    start(backend, spec)
+    backend.destroy(spec.ref)
+    settings.SYRINGE_INSTANCE = home
+
+    assert observe(backend, spec).phase == Phase.RUNNING
+    assert list(backend.owned()) == [spec.ref]
+    assert {call.name for call in cluster.calls.matching(verb="delete")} == {
+        namespace_name(f"{home}-2", spec.ref)
+    }
+
+
+def test_a_login_of_an_endpoint_that_is_not_there(backend: KubernetesBackend) -> None:
+    with pytest.raises(BackendRejected, match="linux9"):
+        backend.login(lesson(), "linux9")
+
+
+def test_what_was_never_there_is_absent_at_no_harm(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    ref = EnvironmentRef(lesson().ref.live_lesson_id, 0)
+
+    backend.destroy(ref)
+
+    assert backend.observe([ref])[ref].phase == Phase.ABSENT
+    assert not backend.observe([])
+    assert not cluster.calls.matching(verb="delete")
