@@ -46,10 +46,10 @@ class InvalidStage(Invalid):
 
 
 class StageGated(Conflict):
-    """``missing`` are the slugs of the objectives on which ``stage`` waits."""
+    """``missing`` are the slugs of ``objectives``, which are named by their descriptions."""
 
     code = "stage_gated"
-    template = "Stage {stage} opens when these objectives are reached: {objectives}."
+    template = "This stage opens when these objectives are reached: {objectives}."
 
 
 class ObjectiveNotFound(NotFound):

@@ -6,14 +6,23 @@ as PostgreSQL to answer. Rows carry ``running_action`` and, where it is shown, `
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import prefetch_related_objects
 
 from livelessons.errors import LiveLessonNotFound, SessionNotFound
-from livelessons.models import LiveEndpoint, LiveLesson, LiveSession
+from livelessons.models import LiveEndpoint, LiveLesson, LiveObjective, LiveSession
 from livelessons.session_secrets import secret_digest
-from livelessons.states import LIVE, Desired
+from livelessons.states import LIVE, Desired, ObjectiveState
+
+CHECKER_LIVES_SECONDS = 15
+CHECKS_ARE_ON = f"""EXISTS (
+    SELECT FROM livelessons_checker
+    WHERE seen_at > statement_timestamp() - interval '{CHECKER_LIVES_SECONDS} seconds'
+)"""
+"""Whether anybody checks objectives, in SQL."""
 
 LISTED = 100
 """How many livelessons of a session are listed: those that ended are kept for weeks."""
@@ -30,15 +39,31 @@ _OBSERVED = """(
     SELECT jsonb_agg(to_jsonb(endpoint) - 'live_lesson_id' ORDER BY endpoint.position)
     FROM livelessons_liveendpoint AS endpoint WHERE endpoint.live_lesson_id = livelesson.id
 ) AS observed"""
+_OBJECTIVES = f"""(
+    SELECT jsonb_agg(jsonb_build_object(
+        'slug', objective.slug, 'state', objective.state, 'message', objective.message,
+        'attempts', objective.attempts, 'failures', objective.failures,
+        'opened_at', objective.opened_at, 'checked_at', objective.checked_at,
+        'passed_at', objective.passed_at,
+        'wishes', objective.wishes, 'answered', objective.answered
+    ))
+    FROM livelessons_liveobjective AS objective
+    WHERE objective.live_lesson_id = livelesson.id AND objective.stage = livelesson.stage
+) AS objectives_found, {CHECKS_ARE_ON} AS checks_on"""
 _TABLE = "FROM livelessons_livelesson AS livelesson"
 _HELD_BY = f"""{_TABLE}
 JOIN livelessons_livesession AS session ON session.id = livelesson.session_id
 WHERE session.secret_sha256 = %s"""
 
 _BY_ID = f"SELECT livelesson.*, {_GUIDE}, {_ACTION} {_TABLE} WHERE livelesson.id = %s"
-_BY_IDS = f"SELECT livelesson.*, {_GUIDE}, {_ACTION} {_TABLE} WHERE livelesson.id = ANY(%s)"
+_BY_IDS = f"""SELECT livelesson.*, {_GUIDE}, {_ACTION}, {_OBJECTIVES} {_TABLE}
+WHERE livelesson.id = ANY(%s)"""
 _HELD = f"SELECT livelesson.*, {_GUIDE}, {_ACTION} {_HELD_BY} AND livelesson.id = %s"
-_WHOLE = f"SELECT livelesson.*, {_GUIDE}, {_ACTION}, {_OBSERVED} {_HELD_BY} AND livelesson.id = %s"
+_WHOLE = f"""SELECT livelesson.*, {_GUIDE}, {_ACTION}, {_OBSERVED}, {_OBJECTIVES} {_HELD_BY}
+AND livelesson.id = %s"""
+_WITH_OBJECTIVES = (
+    f"SELECT livelesson.*, {_ACTION}, {_OBJECTIVES} {_TABLE} WHERE livelesson.id = %s"
+)
 _ALL_HELD = f"""SELECT livelesson.*, {_ACTION} {_HELD_BY}
 ORDER BY livelesson.created_at DESC LIMIT {LISTED}"""
 _IS_RUNNING = "livelesson.slug = %s AND livelesson.state = ANY(%s) AND livelesson.desired = %s"
@@ -104,6 +129,25 @@ def live_lesson_whole(
     return live_lesson, [LiveEndpoint(live_lesson=live_lesson, **columns) for columns in observed]
 
 
+def live_lesson_with_objectives(live_lesson_id: UUID) -> LiveLesson:
+    """Return a livelesson whose id is known to be shown by its holder; or LiveLessonNotFound."""
+    return _one(_WITH_OBJECTIVES, [live_lesson_id])
+
+
+def checks_are_on() -> bool:
+    """Say whether anybody checks objectives."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {CHECKS_ARE_ON}")
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def passed_objectives(live_lesson: LiveLesson, *, stage: int) -> set[str]:
+    """Return the slugs of a stage's objectives that are passed."""
+    passed = live_lesson.objectives.filter(stage=stage, state=ObjectiveState.PASSED)
+    return set(passed.values_list("slug", flat=True))
+
+
 def live_endpoints(live_lesson: LiveLesson) -> list[LiveEndpoint]:
     """Return a livelesson's endpoints in the order of the lesson file."""
     return list(live_lesson.endpoints.all())
@@ -123,3 +167,27 @@ def guide_of(live_lesson: LiveLesson) -> str:
 def running_action_of(live_lesson: LiveLesson) -> str | None:
     """Return the action that runs, read along with the row."""
     return getattr(live_lesson, "running_action", None)
+
+
+def objectives_of(live_lesson: LiveLesson) -> Mapping[str, LiveObjective]:
+    """Return by their slugs how it stands with the stage's objectives, read along with the row."""
+    rows = json.loads(getattr(live_lesson, "objectives_found", None) or "[]")
+    return {
+        row["slug"]: LiveObjective(
+            live_lesson=live_lesson,
+            stage=live_lesson.stage,
+            **{
+                name: _time(value) if name.endswith("_at") else value for name, value in row.items()
+            },
+        )
+        for row in rows
+    }
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def checks_on_of(live_lesson: LiveLesson) -> bool:
+    """Say whether anybody checked objectives when the row was read."""
+    return bool(getattr(live_lesson, "checks_on", False))

@@ -4,10 +4,21 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from lessons.models import Presentation, Stage
-from lessons.specs import EndpointDict, PresentationDict, has_guide_endpoint, machines
-from livelessons.models import LiveEndpoint, LiveLesson
+from lessons.specs import (
+    EndpointDict,
+    ObjectiveDict,
+    PresentationDict,
+    complete_message_of,
+    has_guide_endpoint,
+    machines,
+    stage_objectives,
+)
+from livelessons.gates import open_stages
+from livelessons.hints import revealed_hints
+from livelessons.models import LiveEndpoint, LiveLesson, LiveObjective
 from livelessons.page_addresses import notebook_path, page_path
-from livelessons.selectors import guide_of, running_action_of
+from livelessons.selectors import checks_on_of, guide_of, objectives_of, running_action_of
+from livelessons.states import ObjectiveState
 
 _TERMINALS = "/terminals/"
 
@@ -25,6 +36,9 @@ def summary(live_lesson: LiveLesson) -> dict[str, object]:
         "desired": live_lesson.desired,
         "desired_stage": live_lesson.desired_stage,
         "stages": len(live_lesson.spec["stages"]),
+        "open_stages": open_stages(
+            live_lesson.spec, at=live_lesson.stage, completed=live_lesson.completed_stages
+        ),
         "running_action": running_action_of(live_lesson),
         "reason": {"code": live_lesson.reason_code, "text": live_lesson.reason}
         if live_lesson.reason_code
@@ -42,17 +56,62 @@ def summary(live_lesson: LiveLesson) -> dict[str, object]:
 
 
 def snapshot(live_lesson: LiveLesson, endpoints: Iterable[LiveEndpoint]) -> dict[str, object]:
-    """Return a livelesson whole: with its endpoints and the guide of the stage it is at.
+    """Return a livelesson whole: with its endpoints, and the guide and objectives of its stage.
 
-    ``live_lesson`` comes from ``livelessons.selectors``, which read the guide along.
+    ``live_lesson`` comes from ``livelessons.selectors``, which read all of it along.
     """
     observed = {endpoint.name: endpoint for endpoint in endpoints}
     return summary(live_lesson) | {
         "guide": _guide(live_lesson),
+        "objectives": objectives(live_lesson),
         "endpoints": [
             _endpoint(live_lesson, endpoint, observed.get(endpoint["name"]))
             for endpoint in machines(live_lesson.spec)
         ],
+    }
+
+
+def objectives(live_lesson: LiveLesson) -> dict[str, object] | None:
+    """Return how it stands with the objectives of the stage it is at; None where it has none."""
+    definitions = stage_objectives(live_lesson.spec, live_lesson.stage)
+    if not definitions:
+        return None
+    found = objectives_of(live_lesson)
+    rows = [
+        (definition, found.get(definition["slug"], LiveObjective())) for definition in definitions
+    ]
+    counted = [
+        row.state == ObjectiveState.PASSED for definition, row in rows if not definition["optional"]
+    ]
+    complete = bool(counted) and all(counted)
+    return {
+        "checking": checks_on_of(live_lesson),
+        "summary": f"{sum(counted)} of {len(counted)}",
+        "complete": complete,
+        "complete_message": (complete_message_of(live_lesson.spec, live_lesson.stage) or None)
+        if complete
+        else None,
+        "items": [_objective(definition, row) for definition, row in rows],
+    }
+
+
+def _objective(definition: ObjectiveDict, row: LiveObjective) -> dict[str, object]:
+    return {
+        "slug": definition["slug"],
+        "description": definition["description"],
+        "optional": definition["optional"],
+        "needs": definition["needs"],
+        "state": row.state,
+        "message": row.message,
+        "attempts": row.attempts,
+        "checked_at": time_text(row.checked_at),
+        "passed_at": time_text(row.passed_at),
+        "hints": revealed_hints(
+            definition,
+            failures=row.failures,
+            opened_at=row.opened_at,
+            checked_at=row.checked_at,
+        ),
     }
 
 

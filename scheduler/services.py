@@ -9,11 +9,18 @@ from django.utils import timezone
 
 from lessons.models import Lesson
 from lessons.selectors import current_lesson
-from lessons.specs import with_guide_endpoint
+from lessons.specs import LessonDict, counting, stage_objectives, with_guide_endpoint
 from livelessons import services as records
-from livelessons.errors import InvalidStage, LessonNotStartable, LiveLessonBusy, LiveLessonEnded
+from livelessons.errors import (
+    InvalidStage,
+    LessonNotStartable,
+    LiveLessonBusy,
+    LiveLessonEnded,
+    StageGated,
+)
+from livelessons.gates import closed_gate
 from livelessons.models import LiveLesson, LiveSession
-from livelessons.selectors import wanted_live_lesson
+from livelessons.selectors import passed_objectives, wanted_live_lesson
 from livelessons.services.locks import RETRY_AFTER_SECONDS
 from livelessons.states import LIVE, Action, Desired, EndReason, State
 from scheduler.backends.registry import current_backend
@@ -30,17 +37,25 @@ class LessonStart:
 
 
 def lesson_start(
-    *, session: LiveSession, slug: str, stage: int = 0, holder: str = "learner"
+    *,
+    session: LiveSession,
+    slug: str,
+    stage: int = 0,
+    holder: str = "learner",
+    gated: bool = True,
 ) -> LessonStart:
     """Give the session this lesson at this stage.
 
     The session's own livelesson is returned where it stands at that stage or is going there;
-    one that is READY elsewhere changes its stage. Raises LessonNotFound, InvalidStage,
-    LessonNotStartable, LiveLessonBusy and TooManyLiveLessons.
+    one that is READY elsewhere changes its stage. Unless ``gated`` is False, a stage behind a gate
+    cannot be had. Raises LessonNotFound, InvalidStage, StageGated, LessonNotStartable,
+    LiveLessonBusy and TooManyLiveLessons.
     """
     lesson = current_lesson(slug)
     existing = wanted_live_lesson(session=session, slug=slug)
     if existing is None:
+        if gated and 0 <= stage < len(lesson.spec["stages"]):
+            _require_open(lesson.spec, None, stage)
         with transaction.atomic():
             existing, created = _create(session=session, lesson=lesson, stage=stage, holder=holder)
             if created:
@@ -73,7 +88,8 @@ def _create(
 def stage_change(*, live_lesson: LiveLesson, stage: int, holder: str = "learner") -> None:
     """Move a READY livelesson to another stage; the same stage again is no wish.
 
-    Raises InvalidStage, LiveLessonBusy while it is not READY, LiveLessonEnded after its end.
+    Raises InvalidStage, LiveLessonBusy while it is not READY, LiveLessonEnded after its end, and
+    StageGated where a stage on the way is to be completed first.
     """
     _require_running(live_lesson)
     if not 0 <= stage < len(live_lesson.spec["stages"]):
@@ -82,16 +98,25 @@ def stage_change(*, live_lesson: LiveLesson, stage: int, holder: str = "learner"
         return
     if live_lesson.state != State.READY:
         raise _busy(live_lesson)
+    _require_open(live_lesson.spec, live_lesson, stage)
     _wish(live_lesson, Action.STAGE_CHANGE, holder, desired_stage=stage)
 
 
 def live_lesson_restart(*, live_lesson: LiveLesson, holder: str = "learner") -> None:
-    """Replace the environment by a fresh one at the same stage.
+    """Replace the environment by a fresh one at the same stage, and start all objectives over.
 
     Raises LiveLessonBusy while another action runs, LiveLessonEnded after its end.
     """
     _require_running(live_lesson)
-    _wish(live_lesson, Action.RESTART, holder, desired_restarts=F("desired_restarts") + 1)
+    with transaction.atomic():
+        _wish(
+            live_lesson,
+            Action.RESTART,
+            holder,
+            desired_restarts=F("desired_restarts") + 1,
+            completed_stages=[],
+        )
+        records.objectives_restart(live_lesson=live_lesson)
 
 
 def live_lesson_end(
@@ -123,6 +148,7 @@ def live_lesson_retry(*, live_lesson: LiveLesson, holder: str) -> LiveLesson:
             slug=live_lesson.slug,
             stage=live_lesson.desired_stage,
             holder=holder,
+            gated=False,
         ).live_lesson
     records.lock_break(live_lesson=live_lesson)
     live_lesson_restart(live_lesson=live_lesson, holder=holder)
@@ -154,6 +180,24 @@ def _look_after_commit(live_lesson: LiveLesson) -> None:
 def _look(live_lesson: LiveLesson) -> None:
     failpoint(Failpoint.WISH_COMMITTED)
     enqueue_reconcile([live_lesson.pk])
+
+
+def _require_open(spec: LessonDict, live_lesson: LiveLesson | None, stage: int) -> None:
+    at, completed = (live_lesson.stage, live_lesson.completed_stages) if live_lesson else (0, [])
+    gate = closed_gate(spec, at=at, stage=stage, completed=completed)
+    if gate is None:
+        return
+    passed = passed_objectives(live_lesson, stage=gate) if live_lesson else set()
+    missing = [
+        objective
+        for objective in counting(stage_objectives(spec, gate))
+        if objective["slug"] not in passed
+    ]
+    if missing:
+        raise StageGated(
+            objectives="; ".join(objective["description"] for objective in missing),
+            missing=[objective["slug"] for objective in missing],
+        )
 
 
 def _require_running(live_lesson: LiveLesson) -> None:

@@ -41,7 +41,7 @@ _ANSWERS: dict[type[SyringeError], _Answer] = {
     TooMany: _Answer(429, 60),
     Unavailable: _Answer(503, 10),
 }
-_PUBLIC_CONTEXT = ("action", "field")
+_PUBLIC_CONTEXT = ("action", "field", "missing")
 
 
 class DatabaseUnavailable(Unavailable):

@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 
 from lessons.models import Bundle, CurrentLesson, Endpoint, Lesson, Presentation, Stage
 from livelessons.models import LiveEndpoint, LiveLesson, LiveSession
+from livelessons.services.openings import objectives_create
 from livelessons.session_secrets import new_secret, secret_digest
 from livelessons.states import State
 
@@ -60,6 +61,36 @@ def endpoint_dict(name: str = "linux1", **changes: Any) -> dict[str, Any]:
             "config_password": "antidotepassword",
         },
         "presentations": [{"name": "cli", "port": 22, "type": "ssh"}],
+        **changes,
+    }
+
+
+def objective_dict(slug: str = "make-notes", **changes: Any) -> dict[str, Any]:
+    """Return an objective as ``lessons.specs`` has it: a script on linux1."""
+    return {
+        "slug": slug,
+        "description": f"Do {slug}",
+        "optional": False,
+        "mode": "edge",
+        "needs": [],
+        "hints": [],
+        "check": {
+            "kind": "run",
+            "endpoint": "linux1",
+            "timeout_seconds": 10,
+            "interval_seconds": 2,
+            "script": "true",
+        },
+        **changes,
+    }
+
+
+def stage_dict(*objectives: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return a stage with these objectives."""
+    return {
+        "guide_type": "markdown",
+        "configurations": {},
+        "objectives": list(objectives),
         **changes,
     }
 
@@ -185,6 +216,7 @@ def make_live_lesson(
             LiveEndpoint.objects.create(
                 live_lesson=live_lesson, position=position, name=endpoint["name"]
             )
+        objectives_create(live_lesson=live_lesson)
         return live_lesson
 
     return make

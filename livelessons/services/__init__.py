@@ -9,6 +9,7 @@ from livelessons.services.livelessons import (
     touch_if_stale,
 )
 from livelessons.services.locks import lock_break, lock_take
+from livelessons.services.openings import objectives_restart, objectives_wake
 from livelessons.services.sessions import (
     learner_link,
     session_create,
@@ -27,6 +28,8 @@ __all__ = [
     "live_lessons_move",
     "lock_break",
     "lock_take",
+    "objectives_restart",
+    "objectives_wake",
     "session_create",
     "session_persist",
     "session_touch",

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from livelessons.errors import LeaseLost, StaleTransition
 from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonChange, LiveLessonLock
+from livelessons.services.openings import objectives_close, objectives_open, objectives_renew
 from livelessons.states import State, sources_of
 from livelessons.wakeups import wake
 
@@ -96,9 +97,9 @@ def live_lessons_move(
     """Write what a run found of rows to which the same happened: what alone changes ``state``.
 
     All rows are of one ``leases_take``. It happens if the run still holds their leases, no wish
-    came in between, and ``states`` allows the moves; endpoints, history, locks and wake-ups follow
-    in the same transaction. ``to`` None keeps the state. Raises LeaseLost or StaleTransition,
-    having written nothing of any row.
+    came in between, and ``states`` allows the moves; endpoints, history, locks, objectives and
+    wake-ups follow in the same transaction. ``to`` None keeps the state. Raises LeaseLost or
+    StaleTransition, having written nothing of any row.
     """
     values: dict[str, object] = {
         **changes,
@@ -132,6 +133,7 @@ def live_lessons_move(
                 setattr(live_lesson, name, value)
         if to is not None:
             _note(live_lessons, to, at)
+            _open_or_close(live_lessons, to)
         wake(*ids)
 
 
@@ -151,3 +153,13 @@ def _note(live_lessons: Sequence[LiveLesson], to: State, at: datetime) -> None:
     )
     if to in _UNLOCKING:
         LiveLessonLock.objects.filter(live_lesson__in=live_lessons).delete()
+
+
+def _open_or_close(live_lessons: Sequence[LiveLesson], to: State) -> None:
+    """Let objectives follow a move; the rows still say from which state."""
+    if to == State.READY:
+        objectives_open(live_lessons=live_lessons)
+    elif to == State.INITIALIZED:
+        objectives_renew(live_lessons=live_lessons)
+    else:
+        objectives_close(live_lessons=[row for row in live_lessons if row.state == State.READY])

@@ -18,6 +18,7 @@ from livelessons.errors import (
 )
 from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonChange, LiveSession
 from livelessons.services.locks import lock_take
+from livelessons.services.openings import objectives_create
 from livelessons.states import LIVE, Action, Desired, State
 from livelessons.wakeups import wake
 from syringe_project.locks import AdvisoryLock, advisory_lock
@@ -71,6 +72,7 @@ def live_lesson_create(
         LiveEndpoint(live_lesson=live_lesson, position=position, name=endpoint["name"])
         for position, endpoint in enumerate(spec["endpoints"])
     )
+    objectives_create(live_lesson=live_lesson)
     LiveLessonChange.objects.create(
         live_lesson=live_lesson, at=now, state=State.INITIALIZED, stage=stage, attempt=1
     )

@@ -1,25 +1,19 @@
-"""Objectives: when they are checked, by whom, and what came of it.
+"""Checks of objectives: taken by whoever checks, for a time, and what came of them.
 
-Each step is one statement that says itself under which condition it happens, by the database's
-clock. Who writes objectives holds the row of their livelesson; claims pass by what is held.
-
-What stays: an objective that was passed stays so when the learner goes to another stage and comes
-back, where ``level`` ones are checked anew. A fresh environment has nothing of the learner's work,
-so the objectives of the stage in which it begins start over, unless that stage had been completed
-already; a restart that was wished for starts all of them over.
+The claim's token and the livelesson itself stand in the condition of every result: one that comes
+after the stage, the environment or READY has ended, or when the claim has passed on to another
+checker, is dropped.
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Prefetch, prefetch_related_objects
+from django.db.models import F, Prefetch
 
 from events.catalogue import OBJECTIVE_PASSED, STAGE_COMPLETED
 from events.services import publish
@@ -30,25 +24,140 @@ from lessons.specs import (
     objective_variable,
     stage_objectives,
 )
-from livelessons.errors import LiveLessonNotFound, ObjectiveNotFound, ObjectiveNotOpen
-from livelessons.models import LiveLesson, LiveObjective
-from livelessons.states import Desired, ObjectiveState, State
+from livelessons.hints import revealed_hints
+from livelessons.models import Checker, LiveEndpoint, LiveLesson, LiveObjective
+from livelessons.services.openings import (
+    NAMES,
+    STANDS_STILL,
+    live_lesson_show,
+    objectives_close_after,
+    objectives_open_after,
+)
+from livelessons.states import ObjectiveState
 from livelessons.wakeups import wake
 
 BACK_OFF = 1.5
-LONGEST_PAUSE_SECONDS = 60.0
-AWAY_PAUSE_SECONDS = 3600.0
-"""Nobody is there to see a result; whoever comes back is noticed by use."""
+LONGEST_PAUSE_SECONDS = 60
+AWAY_PAUSE_SECONDS = 3600
+"""Nobody is there to see a result, and use of the livelesson makes the check due again."""
+
+CHECKER_FORGOTTEN_SECONDS = 3600
 
 MESSAGE_LENGTH = 500
 DETAIL_LENGTH = 16_000
+
+_LOOKED_AT = 20
+"""Rows looked at for each that may be taken, so that one livelesson cannot hide the others."""
+
+# Livelessons that somebody else holds are skipped with their objectives, so this waits for nobody.
+_CLAIM = f"""
+    WITH due AS MATERIALIZED (
+        SELECT id, live_lesson_id, next_check_at, row_number() OVER (
+            PARTITION BY live_lesson_id ORDER BY next_check_at, position
+        ) AS turn
+        FROM (
+            SELECT id, live_lesson_id, next_check_at, position
+            FROM livelessons_liveobjective
+            WHERE next_check_at <= statement_timestamp()
+            ORDER BY next_check_at
+            LIMIT %(looked_at)s
+        ) AS oldest
+    ), chosen AS MATERIALIZED (
+        SELECT objective.id, objective.live_lesson_id, objective.state, livelesson.attempt
+        FROM due
+        JOIN livelessons_liveobjective AS objective ON objective.id = due.id
+        JOIN livelessons_livelesson AS livelesson ON livelesson.id = due.live_lesson_id
+        WHERE objective.next_check_at <= statement_timestamp()
+          AND {STANDS_STILL} AND livelesson.stage = objective.stage
+          AND due.turn + (
+              SELECT count(*) FROM livelessons_liveobjective AS running
+              WHERE running.live_lesson_id = due.live_lesson_id
+                AND running.claimed_until > statement_timestamp()
+          ) <= %(per_live_lesson)s
+        ORDER BY due.next_check_at
+        LIMIT %(limit)s
+        FOR NO KEY UPDATE OF objective, livelesson SKIP LOCKED
+    ), shown AS (
+        UPDATE livelessons_livelesson SET version = version + 1
+        WHERE id IN (SELECT live_lesson_id FROM chosen WHERE state = %(waiting)s)
+    )
+    UPDATE livelessons_liveobjective AS objective
+    SET claim = gen_random_uuid(),
+        checker = %(checker)s,
+        claimed_until = statement_timestamp() + %(ttl)s
+            + make_interval(secs => objective.timeout_seconds),
+        next_check_at = statement_timestamp() + %(ttl)s
+            + make_interval(secs => objective.timeout_seconds),
+        state = CASE WHEN objective.state = %(waiting)s THEN %(checking)s
+            ELSE objective.state END
+    FROM chosen
+    WHERE objective.id = chosen.id
+    RETURNING objective.*, chosen.attempt AS environment, chosen.state AS state_before
+"""
+_OURS = "objective.id = %(id)s AND objective.claim = %(claim)s"
+_RELEASE = f"""
+    UPDATE livelessons_liveobjective AS objective
+    SET next_check_at = statement_timestamp(), claim = NULL, claimed_until = NULL
+    WHERE {_OURS}
+"""
+# A passed edge objective is checked no more, and a wish is answered by a check begun after it.
+_SETTLE = f"""
+    WITH held AS MATERIALIZED (
+        SELECT id, last_active_at FROM livelessons_livelesson AS livelesson
+        WHERE id = %(live_lesson)s AND {STANDS_STILL}
+          AND livelesson.stage = %(stage)s AND livelesson.attempt = %(environment)s
+        FOR NO KEY UPDATE
+    )
+    UPDATE livelessons_liveobjective AS objective
+    SET state = CASE WHEN %(outcome)s <> %(passed)s AND objective.wishes > %(wishes)s
+            THEN %(checking)s ELSE %(outcome)s END,
+        message = %(message)s,
+        detail = %(detail)s,
+        attempts = objective.attempts + %(attempts)s,
+        failures = objective.failures + %(failures)s,
+        errors = objective.errors + %(errors)s,
+        checked_at = statement_timestamp(),
+        passed_at = CASE WHEN %(outcome)s = %(passed)s
+            THEN COALESCE(objective.passed_at, statement_timestamp()) END,
+        next_check_at = CASE
+            WHEN %(outcome)s = %(passed)s AND NOT objective.level THEN NULL
+            WHEN objective.wishes > %(wishes)s THEN statement_timestamp()
+            WHEN held.last_active_at < statement_timestamp() - %(away)s
+                THEN statement_timestamp() + make_interval(secs => %(away_pause)s)
+            ELSE statement_timestamp() + make_interval(secs => objective.pause_seconds) END,
+        pause_seconds = CASE
+            WHEN objective.wishes > %(wishes)s THEN objective.interval_seconds
+            ELSE LEAST(objective.pause_seconds * %(back_off)s,
+                GREATEST(%(longest_pause)s, objective.interval_seconds)) END,
+        answered = %(wishes)s,
+        claim = NULL,
+        claimed_until = NULL
+    FROM held
+    WHERE {_OURS} AND objective.live_lesson_id = held.id
+    RETURNING objective.*
+"""
+_COMPLETE = """
+    UPDATE livelessons_livelesson
+    SET completed_stages = array_append(completed_stages, %(stage)s::smallint)
+    WHERE id = %(live_lesson)s AND NOT %(stage)s = ANY(completed_stages)
+    RETURNING id
+"""
+_BEAT = """
+    WITH forgotten AS (
+        DELETE FROM livelessons_checker
+        WHERE seen_at < statement_timestamp() - make_interval(secs => %(forgotten)s)
+          AND name <> %(name)s
+    )
+    INSERT INTO livelessons_checker (name, seen_at) VALUES (%(name)s, statement_timestamp())
+    ON CONFLICT (name) DO UPDATE SET seen_at = EXCLUDED.seen_at
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A check that is ours to do until the claim expires, and what is needed for that.
 
-    ``live_lesson`` has ``known_endpoints``, as after ``leases_take``. ``variables`` are what the
+    ``live_lesson`` has ``known_endpoints``, as after ``leases_take``. ``variables`` are what those
     checks printed that this one needs, by the names of their environment variables.
     """
 
@@ -62,89 +171,194 @@ class Claimed:
         return self.definition["check"]
 
 
-def objectives_create(*, live_lesson: LiveLesson) -> None:
-    """Make the rows of a new livelesson's objectives, of all its stages."""
-
-
-def objectives_open(*, live_lessons: Sequence[LiveLesson]) -> None:
-    """Have the objectives of the stages checked at which these livelessons are READY now.
-
-    Within the transaction that moves them, whose ``stage`` is the one arrived at.
-    """
-
-
-def objectives_close(*, live_lessons: Sequence[LiveLesson]) -> None:
-    """Check nothing of these livelessons any more and drop results that are still to come.
-
-    Within the transaction that moves them.
-    """
-
-
-def objectives_renew(*, live_lessons: Sequence[LiveLesson]) -> None:
-    """Close, and start the objectives over that a fresh environment knows nothing of."""
-
-
-def objectives_restart(*, live_lesson: LiveLesson) -> None:
-    """Start all objectives of a livelesson over, within the transaction of the wish."""
-
-
 def objectives_claim(
     *, checker: str, limit: int, per_live_lesson: int, ttl: timedelta
 ) -> list[Claimed]:
     """Take checks that are due, the oldest first, and return them.
 
     At most ``limit``, and of one livelesson no more than ``per_live_lesson`` at a time, those of
-    other checkers included. A claim holds ``ttl`` longer than its check may take; then, or when
-    it is released, the check is due again.
+    other checkers included. A claim holds ``ttl`` longer than its check may take, and then the
+    check is due again: nobody has to tidy up after a checker that was killed.
     """
-    return []
+    values = {
+        **NAMES,
+        "checker": checker,
+        "limit": limit,
+        "looked_at": _LOOKED_AT * limit,
+        "per_live_lesson": per_live_lesson,
+        "ttl": ttl,
+    }
+    with transaction.atomic():
+        rows = list(LiveObjective.objects.raw(_CLAIM, values))
+        wake(*{row.live_lesson_id for row in rows if _was_waiting(row)})
+    return _with_all_that_is_needed(rows)
 
 
 def objective_release(claimed: Claimed) -> None:
     """Give back a check that was not done; it is due at once and counts for nothing."""
+    objective = claimed.objective
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE, {"id": objective.pk, "claim": objective.claim})
 
 
 def objective_passed(claimed: Claimed, *, message: str, detail: str = "") -> bool:
-    """Write that a check passed; False if the claim no longer stands and nothing was written.
+    """Write that a check passed; False where the result came too late and was dropped.
 
-    The claim ends with the environment, the stage, READY, or its time. ``message`` is what the
-    check printed last, for the learner and for the checks that need it; ``detail`` is all of it,
-    for authors.
+    ``message`` is what it printed last, for the learner and for the checks that need it;
+    ``detail`` is all of it, for authors. The events follow in the same transaction.
     """
-    return False
+    return _settle(claimed, ObjectiveState.PASSED, message, detail)
 
 
 def objective_failed(claimed: Claimed, *, message: str, detail: str = "") -> bool:
-    """Write that a check was done and not passed; as ``objective_passed``."""
-    return False
+    """Write that what a check looked for is not so (yet); otherwise as ``objective_passed``."""
+    return _settle(claimed, ObjectiveState.FAILED, message, detail)
 
 
 def objective_broken(claimed: Claimed, *, detail: str) -> bool:
-    """Write that the check itself does not work, which no learner is told as a failure.
+    """Write that a check itself did not work; otherwise as ``objective_passed``.
 
-    As ``objective_passed``. An edge objective or a level one that was passed before stays passed.
+    It is never counted against the learner: what was passed stays so.
     """
-    return False
-
-
-def objectives_wake(*, live_lesson_ids: Sequence[UUID]) -> None:
-    """Check the open objectives of livelessons that are being used soon, without back-off.
-
-    One statement. An objective is still not checked more often than its interval allows.
-    """
-
-
-def objectives_ask(*, live_lesson: LiveLesson, slugs: Sequence[str]) -> list[str]:
-    """Check these objectives of the present stage now; return those that are being checked.
-
-    A check in progress began before this, so another one follows it.
-    """
-    return []
+    before = claimed.objective
+    if before.passed_at is not None:
+        return _settle(claimed, ObjectiveState.PASSED, before.message, detail, broken=True)
+    return _settle(claimed, ObjectiveState.ERROR, "", detail, broken=True)
 
 
 def checker_beat(*, name: str) -> None:
-    """Say that a checker lives, every few seconds; and forget those that died long ago."""
+    """Say that a checker lives, every few seconds; those that died long ago are forgotten."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BEAT, {"name": name, "forgotten": CHECKER_FORGOTTEN_SECONDS})
 
 
 def checker_leave(*, name: str) -> None:
     """Say that a checker ends."""
+    Checker.objects.filter(name=name).delete()
+
+
+@transaction.atomic
+def _settle(
+    claimed: Claimed, outcome: ObjectiveState, message: str, detail: str, *, broken: bool = False
+) -> bool:
+    before, live_lesson = claimed.objective, claimed.live_lesson
+    values = {
+        **NAMES,
+        "id": before.pk,
+        "claim": before.claim,
+        "live_lesson": live_lesson.pk,
+        "stage": before.stage,
+        "environment": live_lesson.attempt,
+        "outcome": outcome,
+        # PostgreSQL's text has no place for NUL.
+        "message": message.replace("\0", "")[:MESSAGE_LENGTH],
+        "detail": detail.replace("\0", "")[-DETAIL_LENGTH:],
+        "attempts": 0 if broken else 1,
+        "failures": 1 if outcome == ObjectiveState.FAILED else 0,
+        "errors": 1 if broken else 0,
+        "wishes": before.wishes,
+        "away": timedelta(seconds=settings.SYRINGE_AWAY_SECONDS),
+        "away_pause": AWAY_PAUSE_SECONDS,
+        "back_off": BACK_OFF,
+        "longest_pause": LONGEST_PAUSE_SECONDS,
+    }
+    for after in LiveObjective.objects.raw(_SETTLE, values):
+        if after.passed_at is not None and before.passed_at is None:
+            _announce_pass(claimed, after)
+        elif before.passed_at is not None and after.passed_at is None:
+            objectives_close_after(live_lesson=live_lesson, slug=before.slug)
+        if _what_is_seen(claimed, before) != _what_is_seen(claimed, after):
+            live_lesson_show(live_lesson_id=live_lesson.pk)
+        return True
+    return False
+
+
+def _announce_pass(claimed: Claimed, objective: LiveObjective) -> None:
+    """Let events, the stage and what needs this objective follow; the livelesson is held."""
+    live_lesson, stage = claimed.live_lesson, objective.stage
+    place = {
+        "livelesson": str(live_lesson.pk),
+        "session": str(live_lesson.session_id),
+        "lesson": live_lesson.slug,
+        "stage": stage,
+        "environment": live_lesson.attempt,
+    }
+    subject = f"livelessons/{live_lesson.pk}"
+    publish(
+        kind=OBJECTIVE_PASSED,
+        subject=subject,
+        data={
+            **place,
+            "objective": objective.slug,
+            "optional": claimed.definition["optional"],
+            "attempts": objective.attempts,
+        },
+    )
+    definitions = stage_objectives(live_lesson.spec, stage)
+    wanted = {definition["slug"] for definition in counting(definitions)}
+    # Only now, with the livelesson in hand, is it seen what others passed at the same time.
+    passed = LiveObjective.objects.filter(
+        live_lesson=live_lesson, stage=stage, state=ObjectiveState.PASSED
+    ).values_list("slug", flat=True)
+    if objective.slug in wanted and wanted <= set(passed) and _complete(live_lesson, stage):
+        publish(kind=STAGE_COMPLETED, subject=subject, data={**place, "objectives": len(wanted)})
+    if any(objective.slug in definition["needs"] for definition in definitions):
+        objectives_open_after(live_lesson=live_lesson, slug=objective.slug)
+
+
+def _complete(live_lesson: LiveLesson, stage: int) -> bool:
+    """Note that a stage is completed; say whether it was not before."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COMPLETE, {"live_lesson": live_lesson.pk, "stage": stage})
+        return cursor.fetchone() is not None
+
+
+def _what_is_seen(claimed: Claimed, objective: LiveObjective) -> tuple[str, str, list[str]]:
+    hints = revealed_hints(
+        claimed.definition,
+        failures=objective.failures,
+        opened_at=objective.opened_at,
+        checked_at=objective.checked_at,
+    )
+    return objective.state, objective.message, hints
+
+
+def _was_waiting(row: LiveObjective) -> bool:
+    return getattr(row, "state_before", None) == ObjectiveState.WAITING
+
+
+def _with_all_that_is_needed(rows: Sequence[LiveObjective]) -> list[Claimed]:
+    """Read along what the checks are about; leave out those whose place has just changed."""
+    if not rows:
+        return []
+    ids = {row.live_lesson_id for row in rows}
+    endpoints = Prefetch("endpoints", LiveEndpoint.objects.all(), to_attr="known_endpoints")
+    live_lessons = LiveLesson.objects.prefetch_related(endpoints).in_bulk(ids)
+    needing = [row for row in rows if row.needs]
+    printed = _printed_in({row.live_lesson_id for row in needing}) if needing else {}
+    claimed = []
+    for row in rows:
+        live_lesson = live_lessons.get(row.live_lesson_id)
+        if live_lesson is None or live_lesson.attempt != getattr(row, "environment", None):
+            continue
+        values = printed.get((live_lesson.pk, row.stage), {})
+        for definition in stage_objectives(live_lesson.spec, row.stage):
+            if definition["slug"] == row.slug:
+                variables = {objective_variable(slug): values.get(slug, "") for slug in row.needs}
+                claimed.append(Claimed(row, live_lesson, definition, variables))
+    return claimed
+
+
+def _printed_in(live_lesson_ids: set[UUID]) -> Mapping[tuple[UUID, int], Mapping[str, str]]:
+    """Return what the checks of passed objectives printed, by livelesson and stage."""
+    printed: dict[tuple[UUID, int], dict[str, str]] = defaultdict(dict)
+    rows = LiveObjective.objects.filter(
+        live_lesson__in=live_lesson_ids,
+        stage=F("live_lesson__stage"),
+        state=ObjectiveState.PASSED,
+    )
+    for live_lesson_id, stage, slug, message in rows.values_list(
+        "live_lesson_id", "stage", "slug", "message"
+    ):
+        printed[live_lesson_id, stage][slug] = message
+    return printed
