@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
+from curriculum.objectives import FILE_PATTERN
 from curriculum.outline import (
     CheckOutline,
     Endpoint,
@@ -20,7 +21,7 @@ from curriculum.tree import TreeFile, Unreadable, read_text
 _SOLUTION = re.compile(r"stage(0|[1-9][0-9]{0,5})/solve/([^/]+)\.sh")
 _SOLUTION_BYTES = 64 * 1024
 _SHELL = ("run", "output")
-_PAST_LESSON = re.compile(r"(^|/)\.{0,2}(/|$)|\\")
+_CHECK_FILE = re.compile(FILE_PATTERN)
 
 
 def objective_file(position: int, number: int) -> str:
@@ -193,8 +194,8 @@ class _Stage:
         return found
 
     def _check_file(self, file: Named) -> None:
-        # The schema refuses paths out of the folder.
-        if file.text and not _PAST_LESSON.search(file.text) and file.text not in self.files:
+        # The schema refuses all other paths.
+        if _CHECK_FILE.fullmatch(file.text) and file.text not in self.files:
             self._error(f"{quoted(file.text)} is missing in the lesson's folder", file.line)
 
 

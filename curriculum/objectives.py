@@ -17,7 +17,7 @@ PATTERN_FLAGS = re.MULTILINE
 
 _ADDRESS_PATTERN = r"^/[!-~]*$"
 _PLACE_PATTERN = r"^[^.]+(\.[^.]+)*$"
-_FILE_PATTERN = r"^(?!.*(^|/)\.{0,2}(/|$))[^\\]+\.(py|yml)$"
+FILE_PATTERN = r"^(?!.*(^|/)\.{0,2}(/|$))[^\\]+\.(py|yml)$"
 
 
 def _pattern(value: str) -> str:
@@ -56,7 +56,7 @@ _CheckFile = Annotated[
     Field(max_length=500),
     AfterValidator(one_line),
     *_shaped(
-        _FILE_PATTERN,
+        FILE_PATTERN,
         "must be a path below the lesson's folder that ends in .py (python) or .yml (ansible)",
     ),
 ]

@@ -13,10 +13,13 @@ from django.db.models import Max
 from curriculum.errors import CurriculumChanged, CurriculumInvalid
 from curriculum.importer import curriculum_import
 from lessons.models import Bundle, Collection, CurrentLesson, Curriculum, Image, Lesson
+from lessons.selectors import stage_solutions
+from lessons.specs import stage_objectives
 from scheduler.backends.base import ResourceSpec
 from scheduler.services import lesson_start
 from scheduler.specs import lesson_spec
 from tests.curricula import (
+    LESSON,
     REAL_CURRICULUM,
     SAMPLE,
     write,
@@ -137,6 +140,58 @@ def test_the_spec_is_what_the_scheduler_reads(folder):
     assert spec.endpoints[0].image.ssh_password == "hunter2-of-the-image"
     assert spec.endpoints[0].ports == (22,)
     assert len(spec.stages) == 1
+
+
+OBJECTIVES = """\
+    completeMessage: All done.
+    gate: true
+    objectives:
+      - slug: notes
+        description: Make notes.txt
+        hints: [{text: Use a shell, afterFailures: 3}]
+        check: {run: test -f notes.txt}
+"""
+
+
+def test_objectives_are_in_the_spec_and_their_answers_nowhere_else(folder, client):
+    write(folder, "lessons/a/stage0/solve/linux1.sh", "touch notes.txt\n")
+    write_lesson(folder, "a", meta=LESSON.format(slug="a") + OBJECTIVES)
+    curriculum_import(path=folder)
+    lesson = current("a")
+
+    (objective,) = stage_objectives(lesson.spec, 0)
+    assert objective["check"]["script"] == "test -f notes.txt"
+    assert stage_solutions(lesson, stage=0) == {"linux1": "touch notes.txt\n"}
+    with tarfile.open(fileobj=io.BytesIO(bytes(lesson.bundle.content))) as archive:
+        assert [entry.name for entry in archive if entry.isfile()] == ["stage0/guide.md"]
+    answer = client.get("/api/v1/lessons/a")
+    assert answer.json()["stages"] == [
+        {
+            "description": "The only one",
+            "guide_type": "markdown",
+            "video": "",
+            "objectives": [
+                {"slug": "notes", "description": "Make notes.txt", "optional": False, "needs": []}
+            ],
+            "gate": True,
+        }
+    ]
+    for path in ("api/v1/lessons/a", "exp/lesson/a"):
+        text = client.get(f"/{path}").content.decode()
+        assert "test -f" not in text
+        assert "Use a shell" not in text
+        assert "touch" not in text
+
+
+def test_a_changed_solution_is_a_new_version(folder):
+    write(folder, "lessons/a/stage0/solve/linux1.sh", "true\n")
+    curriculum_import(path=folder)
+    write(folder, "lessons/a/stage0/solve/linux1.sh", "false\n")
+
+    report = curriculum_import(path=folder)
+
+    assert report.lessons.changed == ["a"]
+    assert stage_solutions(current("a"), stage=0) == {"linux1": "false\n"}
 
 
 def test_the_bundle_holds_the_folder(folder):

@@ -11,19 +11,17 @@ from curriculum.bundles import pack
 from curriculum.definitions import parse_definition
 from curriculum.documents import parse_document
 from curriculum.lesson_rules import check_names, find_configurations
+from curriculum.objective_rules import check_objectives, read_solutions
+from curriculum.objectives import CheckEntry, HttpEntry, ObjectiveEntry
 from curriculum.outline import outline
 from curriculum.problems import Report
-from curriculum.schema import FILE_MODELS
+from curriculum.schema import FILE_MODELS, StageEntry
 from curriculum.tree import Limits
 from tests.curricula import LESSON, check, write, write_curriculum
 
+MODELS = (*FILE_MODELS.values(), StageEntry, ObjectiveEntry, CheckEntry, HttpEntry)
 KEYS = sorted(
-    {
-        field.alias
-        for model in FILE_MODELS.values()
-        for field in model.model_fields.values()
-        if field.alias
-    }
+    {field.alias for model in MODELS for field in model.model_fields.values() if field.alias}
 )
 SCALARS = st.one_of(
     st.text(max_size=12),
@@ -68,6 +66,8 @@ def consider(kind: str, text: str) -> Report:
         lesson = outline(document)
         check_names(lesson, report)
         find_configurations({}, lesson, report)
+        check_objectives((), lesson, report)
+        read_solutions({}, "lessons/x", lesson, report)
     definition = parse_definition(document, FILE_MODELS[kind], report)
     assert definition is not None or report.has_errors
     lines = max(1, len(text.splitlines()))
@@ -90,6 +90,26 @@ def test_any_text_is_read_or_refused(kind, text):
 @given(st.sampled_from(sorted(FILE_MODELS)), FILES)
 def test_any_values_under_the_right_keys_are_read_or_refused(kind, value):
     consider(kind, flow(value))
+
+
+STAGES = st.dictionaries(
+    st.sampled_from([field.alias for field in StageEntry.model_fields.values()]), VALUES
+)
+OBJECTIVES = st.dictionaries(
+    st.sampled_from([field.alias for field in ObjectiveEntry.model_fields.values()]),
+    st.one_of(
+        VALUES,
+        st.dictionaries(
+            st.sampled_from([field.alias for field in CheckEntry.model_fields.values()]), VALUES
+        ),
+    ),
+)
+
+
+@given(st.lists(STAGES, max_size=2), st.lists(OBJECTIVES, max_size=3))
+def test_any_objectives_are_read_or_refused(stages, objectives):
+    described = [{**stage, "objectives": objectives} for stage in stages]
+    consider("lesson", flow({"name": "X", "slug": "x", "tier": "prod", "stages": described}))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6))
@@ -153,3 +173,4 @@ def test_any_folder_is_read_or_refused_and_the_good_lesson_can_be_packed(files):
                 assert unit.definition is not None
                 assert len(unit.guides) == len(unit.definition.stages)
                 assert len(unit.configurations) == len(unit.definition.stages)
+                assert len(unit.solutions) == len(unit.definition.stages)
