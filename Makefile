@@ -7,10 +7,10 @@ LAUNCHER = exec $(PYTHON) syringe_project/launcher
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test demo environment lint typecheck lock bench chaos load
+.PHONY: help up test demo environment lint typecheck lock bench bench-kubernetes chaos load
 
 help: ## List what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## Start everything here until Ctrl-C (CURRICULUM=path, SYRINGE_PORT=8000)
 	@$(LAUNCHER) up --curriculum "$(CURRICULUM)" --data "$(DATA)"
@@ -35,6 +35,10 @@ lock: ## Resolve pyproject.toml into the hashed requirement files
 
 bench: ## Measure, print a table and write .bench/results.json
 	@$(LAUNCHER) beside-servers -- -m tests.load.bench $(ARGS)
+
+bench-kubernetes: ## Measure what Syringe adds to a cluster (CLUSTER=kubeconfig, else a fake one)
+	@$(LAUNCHER) beside-servers -- -m tests.load.bench --only kubernetes \
+		--output .bench/kubernetes.json $(if $(CLUSTER),--kubeconfig "$(CLUSTER)") $(ARGS)
 
 chaos: export CHAOS_AWAY_SECONDS ?= 60
 chaos: ## Kill and restart real processes, the long form

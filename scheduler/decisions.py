@@ -86,7 +86,7 @@ def needs_observation(row: LiveLesson) -> bool:
 def poll_delay(age: timedelta) -> timedelta:
     """Return the time between looks at something that takes a while, growing with its age."""
     seconds = age.total_seconds()
-    for limit, delay in ((0.1, 0.01), (1.0, 0.1), (3.0, 0.25), (15.0, 1.0), (60.0, 2.0)):
+    for limit, delay in ((0.1, 0.01), (1.0, 0.1), (3.0, 0.25), (60.0, 1.0)):
         if seconds < limit:
             return timedelta(seconds=delay)
     return timedelta(seconds=5)
@@ -193,13 +193,16 @@ def _boot(
 ) -> Decision:
     if (trouble := _trouble(row, seen, now, policy)) is not None:
         return trouble
-    healthy, unreachable = 0, []
+    healthy, unreachable, probes = 0, 0, []
     for known, wanted in zip(row.known_endpoints, spec.endpoints, strict=True):
         endpoint = seen.endpoints.get(known.name)
         if endpoint is not None and is_reachable(endpoint, known, row.attempt):
             healthy += len(wanted.presentations)
         else:
-            unreachable.append(known.name)
+            unreachable += 1
+            # An address may come first; what answers there before all of it runs says nothing.
+            if endpoint is not None and endpoint.phase == Phase.RUNNING:
+                probes.append(known.name)
     age = now - row.state_since
     if age > policy.boot_timeout:
         running = seen.phase == Phase.RUNNING
@@ -213,7 +216,7 @@ def _boot(
         failures=0,
     )
     if unreachable or seen.phase != Phase.RUNNING:
-        return Decision(changes=changes, wait=poll_delay(age), probes=tuple(unreachable))
+        return Decision(changes=changes, wait=poll_delay(age), probes=tuple(probes))
     since = row.reachable_since or now
     remaining = since + timedelta(seconds=spec.ready_delay_seconds) - now
     if remaining > timedelta(0):

@@ -38,6 +38,7 @@ _T = TypeVar("_T")
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = "scheduler.backends.local.LocalBackend"
 FAKE = "scheduler.backends.fake.FakeBackend"
+KUBERNETES = "scheduler.backends.kubernetes.KubernetesBackend"
 
 _DESTROY_LEFTOVERS = """
 import time
@@ -115,6 +116,7 @@ class Stack:
         env: Mapping[str, str] | None = None,
         workers: int = 1,
         web_workers: int = 1,
+        watcher: bool = False,
         database_url: str | None = None,
         redis_url: str | None = None,
         without: Collection[str] = (),
@@ -123,6 +125,7 @@ class Stack:
         self._database_url = database_url
         self._workers = workers
         self._web_workers = web_workers
+        self._watcher = watcher
         self._processes: dict[str, _Process] = {}
         self._exits = contextlib.ExitStack()
         self.instance = f"stack-{uuid4().hex[:12]}"
@@ -187,7 +190,8 @@ class Stack:
     def names(self) -> list[str]:
         """Name every process of the stack."""
         workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
-        names = ["web", "gateway", *workers, "gc", "beat"]
+        watcher = ["watcher"] if self._watcher else []
+        names = ["web", "gateway", *workers, "gc", "beat", *watcher]
         return [name for name in names if name not in self._without]
 
     def command(self, name: str) -> list[str]:
@@ -218,6 +222,8 @@ class Stack:
                 ]  # fmt: skip
             case "beat":
                 return [*celery, "beat"]
+            case "watcher":
+                return [sys.executable, "manage.py", "watch_backend"]
             case _:
                 raise KeyError(name)
 

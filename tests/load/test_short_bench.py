@@ -96,7 +96,7 @@ def test_a_part_that_does_not_end_is_ended():
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", ["starts", "growth", "throughput", "imports"])
+@pytest.mark.parametrize("name", ["starts", "kubernetes", "growth", "throughput", "imports"])
 def test_a_quick_part_measures_everything_it_promises(tmp_path: Path, name: str):
     if name == "throughput" and shutil.which("wrk") is None:
         pytest.skip("wrk is not installed")

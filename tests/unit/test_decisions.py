@@ -141,6 +141,13 @@ def test_an_endpoint_that_the_backend_cannot_vouch_for_is_probed():
     assert step.to is None
 
 
+def test_an_endpoint_that_has_an_address_before_it_runs_is_not_probed_yet():
+    step = decision(row(State.BOOTING), seen(Phase.STARTING, answering=None))
+
+    assert step.probes == ()
+    assert step.wait > timedelta(0)
+
+
 def test_what_was_found_reachable_in_another_attempt_does_not_count():
     live_lesson = row(State.BOOTING, attempt=2)
     live_lesson.known_endpoints = [

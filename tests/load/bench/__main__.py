@@ -10,7 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from tests.load.bench import crowd, growth, imports, sandboxes, starts, throughput
+from tests.load.bench import crowd, growth, imports, kubernetes, sandboxes, starts, throughput
 from tests.load.bench.parts import Part, run_parts
 from tests.load.bench.results import results_table, results_write
 from tests.load.bench.scale import FULL, QUICK
@@ -21,6 +21,7 @@ PARTS = (
     Part("starts", "POST to READY without latency, one by one and at once", 90, starts.measure),
     # Before the parts whose thousands of rows keep PostgreSQL busy long after them.
     Part("sandboxes", "real sandboxes and their terminals", 90, sandboxes.measure),
+    Part("kubernetes", "what is added to a cluster's own time", 200, kubernetes.measure),
     Part("growth", "the same requests with few and with many livelessons", 90, growth.measure),
     Part("throughput", "requests a second beside a bare view", 240, throughput.measure),
     Part("imports", "curricula into the database", 90, imports.measure),
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", action="append", choices=[part.name for part in PARTS], help="Repeatable."
     )
     parser.add_argument("--quick", action="store_true", help="Little of everything.")
+    parser.add_argument("--kubeconfig", type=Path, help="Of a real cluster, for kubernetes.")
     parser.add_argument("--no-fail", action="store_true", help="Exit 0 whatever was missed.")
     parser.add_argument("--output", type=Path, default=RESULTS)
     return parser
@@ -52,7 +54,7 @@ def main(words: Sequence[str]) -> int:
         console.print(f"{' and '.join(missing)} not set: run this with `make bench`.")
         return 2
     chosen = [part for part in PARTS if not arguments.only or part.name in arguments.only]
-    results = run_parts(chosen, QUICK if arguments.quick else FULL, console)
+    results = run_parts(chosen, QUICK if arguments.quick else FULL, console, arguments.kubeconfig)
     results_write(results, arguments.output)
     console.print(results_table(results))
     console.print(f"Written to {arguments.output}", highlight=False)

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -19,12 +20,13 @@ class PartTooLong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every part is given."""
+    """What every part is given; without a ``kubeconfig`` the cluster is a fake one."""
 
     scale: Scale
     console: Console
     name: str
     began: float
+    kubeconfig: Path | None = None
 
     def say(self, text: str) -> None:
         """Tell whoever waits what happens now."""
@@ -61,12 +63,14 @@ def _at_most(seconds: int) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, max(0.001, remaining - spent))
 
 
-def run_parts(parts: Sequence[Part], scale: Scale, console: Console) -> list[Result]:
+def run_parts(
+    parts: Sequence[Part], scale: Scale, console: Console, kubeconfig: Path | None = None
+) -> list[Result]:
     """Run the parts; one that breaks is a missed result and does not stop the others."""
     results: list[Result] = []
     began = time.monotonic()
     for part in parts:
-        bench = Bench(scale, console, part.name, began)
+        bench = Bench(scale, console, part.name, began, kubeconfig)
         bench.say(part.about)
         try:
             with _at_most(part.limit_seconds):

@@ -20,6 +20,8 @@ class Scale:
     many_lessons: int = 1000
     sandboxes: int = 10
     keystrokes: int = 300
+    cluster_starts: int = 20
+    cluster_seconds: float = 4
 
 
 FULL = Scale()
@@ -35,4 +37,6 @@ QUICK = Scale(
     many_lessons=40,
     sandboxes=2,
     keystrokes=20,
+    cluster_starts=2,
+    cluster_seconds=0.2,
 )

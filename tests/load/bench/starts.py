@@ -12,6 +12,7 @@ from tests.load.bench.results import Result
 from tests.stack import FAKE, ROOT, Stack
 
 LESSON = "shell-first-steps"
+BURST_SECONDS = 3
 _WARM_UP = 10
 
 
@@ -28,7 +29,9 @@ def measure(bench: Bench) -> Sequence[Result]:
     return [
         Result("single start, POST to READY, p50", percentile(singles, 50) * 1000, "ms", 150),
         Result("single start, POST to READY, p99", percentile(singles, 99) * 1000, "ms", 400),
-        Result(f"{bench.scale.burst} starts at once, all READY", median(bursts), "s", 3),
+        Result(
+            f"{bench.scale.burst} starts at once, all READY", median(bursts), "s", BURST_SECONDS
+        ),
     ]
 
 
