@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import Exists, F, Model, OuterRef, Q
 from django.utils import timezone
 
+from events.models import OutboxEvent
 from garbage_collector.batches import collect
 from livelessons.models import LiveLesson, LiveLessonLock, LiveSession
 from livelessons.states import State
@@ -69,6 +70,18 @@ def settled_locks_delete() -> int:
         order="expires_at",
         act=lambda rows: LiveLessonLock.objects.filter(pk__in=_keys(rows)).delete(),
         lock=("self", "live_lesson"),
+    )
+
+
+def old_events_delete() -> int:
+    """Delete events that happened longer ago than the retention time; return their number."""
+    happened_before = timezone.now() - timedelta(seconds=settings.SYRINGE_RETENTION_SECONDS)
+    return collect(
+        job="events",
+        rows=OutboxEvent.objects.filter(occurred_at__lt=happened_before),
+        order="occurred_at",
+        act=lambda rows: OutboxEvent.objects.filter(pk__in=_keys(rows)).delete(),
+        batch=DELETED_AT_ONCE,
     )
 
 

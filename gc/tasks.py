@@ -48,6 +48,12 @@ def sessions() -> None:
     retention.old_sessions_delete()
 
 
+@shared_task(name="garbage_collector.events")
+def events() -> None:
+    """Delete events of long ago."""
+    retention.old_events_delete()
+
+
 @shared_task(name="garbage_collector.lessons")
 def lessons() -> None:
     """Delete versions of lessons that nothing refers to."""

@@ -191,3 +191,15 @@ def _time(text: str | None) -> datetime | None:
 def checks_on_of(live_lesson: LiveLesson) -> bool:
     """Say whether anybody checked objectives when the row was read."""
     return bool(getattr(live_lesson, "checks_on", False))
+
+
+def checks_tag(live_lesson: LiveLesson) -> str:
+    """Return what tells answers apart whose version is the same; "" for most lessons.
+
+    A check that finds the same as before is no news, but it is counted.
+    """
+    rows = objectives_of(live_lesson)
+    if not rows:
+        return ""
+    checks = sum(row.attempts for row in rows.values())
+    return f"-{checks}{'+' if checks_on_of(live_lesson) else '-'}"

@@ -56,5 +56,6 @@ beat_schedule = {
     "collect locks": _collection("locks", 60),
     "collect ended livelessons": _collection("live_lessons", 900),
     "collect sessions": _collection("sessions", 900),
+    "collect events": _collection("events", 900),
     "collect lessons": _collection("lessons", 900),
 }

@@ -4,6 +4,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from syringe_project.environment import PROJECT_ROOT, environment, split_list
 from syringe_project.kubernetes_environment import kubernetes_environment
@@ -139,6 +141,21 @@ if env.cors_allowed_origins.strip() == "*":
 else:
     CORS_ALLOWED_ORIGINS = split_list(env.cors_allowed_origins)
 
+# Counts how often things are asked for, which nobody waits for: without Redis there are no limits.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": SYRINGE_REDIS_URL,
+        "KEY_PREFIX": f"{env.instance}:cache",
+        "OPTIONS": {
+            "socket_timeout": 0.3,
+            "socket_connect_timeout": 0.3,
+            "retry": Retry(NoBackoff(), 0),
+        },
+    }
+}
+RATELIMIT_FAIL_OPEN = True
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
@@ -161,6 +178,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "GuideType": "lessons.models.Stage.GuideType",
         "PresentationType": "lessons.models.Presentation.Type",
+        "ObjectiveState": "livelessons.states.ObjectiveState",
+        "State": "livelessons.states.State",
     },
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

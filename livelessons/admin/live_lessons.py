@@ -18,6 +18,7 @@ from livelessons.models import (
     LiveLesson,
     LiveLessonChange,
     LiveLessonLock,
+    LiveObjective,
     LiveSession,
 )
 from livelessons.states import LIVE
@@ -51,6 +52,28 @@ class LiveEndpointInline(ReadOnlyInline):
     @admin.display(description="log tail")
     def log(self, endpoint: LiveEndpoint) -> SafeString | str:
         return preformatted(endpoint.log_tail)
+
+
+class LiveObjectiveInline(ReadOnlyInline):
+    model = LiveObjective
+    fields = [
+        "stage",
+        "slug",
+        "state",
+        "message",
+        "attempts",
+        "errors",
+        "checked_at",
+        "next_check_at",
+        "checker",
+        "claimed_until",
+        "output",
+    ]
+    readonly_fields = ["output"]
+
+    @admin.display(description="output")
+    def output(self, objective: LiveObjective) -> SafeString | str:
+        return preformatted(objective.detail)
 
 
 class LockInline(ReadOnlyInline):
@@ -93,7 +116,7 @@ class LiveLessonAdmin(ReadOnlyAdmin):
     uuid_search_fields = ["id", "session_id", "session__learner_id"]
     date_hierarchy = "created_at"
     actions = ["end", "extend", "persist", "unpersist", "retry", "break_lock"]
-    inlines = [LiveEndpointInline, LockInline, HistoryInline]
+    inlines = [LiveEndpointInline, LiveObjectiveInline, LockInline, HistoryInline]
     fieldsets = [
         (None, {"fields": ["id", "slug", "lesson_link", "session_link", "age"]}),
         ("Wished", {"fields": ["desired", "desired_stage", "desired_restarts", "generation"]}),
@@ -108,6 +131,7 @@ class LiveLessonAdmin(ReadOnlyAdmin):
                     "reason",
                     "healthy_tests",
                     "total_tests",
+                    "completed_stages",
                     "end_reason",
                     "environment_gone",
                     "log",

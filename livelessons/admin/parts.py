@@ -7,11 +7,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from lessons.specs import stage_objectives
 from livelessons.admin import actions
 from livelessons.admin.actions import holder_of
 from livelessons.admin.filters import LockExpiredFilter, ReasonFilter
 from livelessons.admin.live_lessons import LARGE_COLUMNS
-from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonChange, LiveLessonLock
+from livelessons.models import (
+    Checker,
+    LiveEndpoint,
+    LiveLesson,
+    LiveLessonChange,
+    LiveLessonLock,
+    LiveObjective,
+)
 from syringe_project.administration import ReadOnlyAdmin, page_link, preformatted
 
 
@@ -52,6 +60,73 @@ class LiveEndpointAdmin(_PartOfLiveLessonAdmin):
     @admin.display(description="log tail")
     def log(self, endpoint: LiveEndpoint) -> SafeString | str:
         return preformatted(endpoint.log_tail)
+
+
+@admin.register(LiveObjective)
+class LiveObjectiveAdmin(_PartOfLiveLessonAdmin):
+    list_display = [
+        "slug",
+        "of",
+        "stage",
+        "state",
+        "attempts",
+        "errors",
+        "checked_at",
+        "next_check_at",
+        "checker",
+        "endpoint",
+    ]
+    list_filter = ["state", "level", ("claim", admin.EmptyFieldListFilter)]
+    search_fields = ["slug", "checker", "live_lesson__slug"]
+    ordering = ["-id"]
+    fields = [
+        "of",
+        "stage",
+        "slug",
+        "endpoint",
+        "level",
+        "needs",
+        "state",
+        "message",
+        "output",
+        "attempts",
+        "failures",
+        "errors",
+        "opened_at",
+        "checked_at",
+        "passed_at",
+        "next_check_at",
+        "pause_seconds",
+        "interval_seconds",
+        "timeout_seconds",
+        "wishes",
+        "answered",
+        "checker",
+        "claimed_until",
+    ]
+    readonly_fields = ["of", "endpoint", "output"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any, Any]:
+        return super().get_queryset(request).defer(None).defer("live_lesson__log_tail")
+
+    @admin.display
+    def endpoint(self, objective: LiveObjective) -> str:
+        """Return where it is checked, as the author said."""
+        for definition in stage_objectives(objective.live_lesson.spec, objective.stage):
+            if definition["slug"] == objective.slug:
+                return definition["check"]["endpoint"]
+        return "-"
+
+    @admin.display(description="output")
+    def output(self, objective: LiveObjective) -> SafeString | str:
+        return preformatted(objective.detail)
+
+
+@admin.register(Checker)
+class CheckerAdmin(ReadOnlyAdmin):
+    list_display = ["name", "seen_at"]
+    search_fields = ["name"]
+    ordering = ["-seen_at"]
 
 
 @admin.register(LiveLessonLock)

@@ -4,7 +4,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework import serializers
 
 from lessons.models import Presentation, Stage
-from livelessons.states import Action, Desired, EndReason, State
+from livelessons.states import Action, Desired, EndReason, ObjectiveState, State
 from scheduler.backends.base import Phase, ReasonCode
 from syringe_project.api_documents import ProblemDocument, problem
 
@@ -72,6 +72,39 @@ class GuideDocument(serializers.Serializer[object]):
     )
 
 
+class ObjectiveDocument(serializers.Serializer[object]):
+    slug = serializers.CharField(help_text="Unique in its stage.")
+    description = serializers.CharField()
+    optional = serializers.BooleanField(help_text="It does not count for the stage.")
+    needs = serializers.ListField(
+        child=serializers.CharField(), help_text="Objectives that have to be passed first."
+    )
+    state = serializers.ChoiceField(
+        choices=ObjectiveState.choices,
+        help_text="`checking` until the first check ends, or one that was asked for; later ones "
+        "show their result only. `error`: the check itself is broken.",
+    )
+    message = serializers.CharField(
+        allow_blank=True, help_text="What the last check had to say to the learner."
+    )
+    attempts = serializers.IntegerField(help_text="Checks that passed or failed.")
+    checked_at = serializers.DateTimeField(allow_null=True)
+    passed_at = serializers.DateTimeField(allow_null=True)
+    hints = serializers.ListField(
+        child=serializers.CharField(), help_text="Those that were earned by trying."
+    )
+
+
+class ObjectivesDocument(serializers.Serializer[object]):
+    checking = serializers.BooleanField(help_text="Somebody checks objectives.")
+    summary = serializers.CharField(help_text="How many that count are passed.")
+    complete = serializers.BooleanField(help_text="All that count are passed.")
+    complete_message = serializers.CharField(
+        allow_null=True, help_text="What the author has to say then."
+    )
+    items = ObjectiveDocument(many=True)
+
+
 class LiveLessonSummaryDocument(serializers.Serializer[object]):
     id = serializers.UUIDField()
     lesson = serializers.CharField(help_text="The lesson's slug.")
@@ -80,6 +113,10 @@ class LiveLessonSummaryDocument(serializers.Serializer[object]):
     desired = serializers.ChoiceField(choices=Desired.values)
     desired_stage = serializers.IntegerField(help_text="Where it is going.")
     stages = serializers.IntegerField(help_text="How many the lesson has.")
+    open_stages = serializers.IntegerField(
+        help_text="How many of them, from the first, can be had now; those behind a gate open when "
+        "the objectives of the stage before are reached."
+    )
     running_action = serializers.ChoiceField(
         choices=Action.values,
         allow_null=True,
@@ -96,11 +133,15 @@ class LiveLessonSummaryDocument(serializers.Serializer[object]):
     end_reason = serializers.ChoiceField(
         choices=[reason.value for reason in EndReason if reason], allow_null=True
     )
-    version = serializers.IntegerField(help_text="Grows with every change shown here.")
+    version = serializers.IntegerField(
+        help_text="Grows with every change shown here, except that checks which find the same as "
+        "before are only counted."
+    )
 
 
 class LiveLessonDocument(LiveLessonSummaryDocument):
     guide = GuideDocument()
+    objectives = ObjectivesDocument(allow_null=True, help_text="Of the stage, where it has any.")
     endpoints = LiveEndpointDocument(many=True)
 
 
@@ -110,6 +151,15 @@ class LiveLessonListDocument(serializers.Serializer[object]):
 
 class BusyDocument(ProblemDocument):
     action = serializers.CharField(help_text="What runs.")
+
+
+class BusyOrGatedDocument(ProblemDocument):
+    action = serializers.CharField(required=False, help_text="What runs.")
+    missing = serializers.ListField(
+        required=False,
+        child=serializers.CharField(),
+        help_text="Slugs of the objectives that are to be reached first.",
+    )
 
 
 _ID = "9f6b2c64-2c0f-4b7e-9c53-7a1d3f0c8e11"
@@ -127,6 +177,7 @@ SUMMARY_EXAMPLE = {
     "desired": "running",
     "desired_stage": 0,
     "stages": 2,
+    "open_stages": 1,
     "running_action": "start",
     "reason": None,
     "attempt": 1,
@@ -146,6 +197,26 @@ LIVE_LESSON_EXAMPLE = SUMMARY_EXAMPLE | {
     "ready_at": "2030-01-01T12:00:01Z",
     "version": 6,
     "guide": {"type": "markdown", "contents": "# Look around\n", "path": ""},
+    "objectives": {
+        "checking": True,
+        "summary": "0 of 1",
+        "complete": False,
+        "complete_message": None,
+        "items": [
+            {
+                "slug": "make-notes",
+                "description": "Make the file notes.txt",
+                "optional": False,
+                "needs": [],
+                "state": "failed",
+                "message": "There is no notes.txt yet.",
+                "attempts": 4,
+                "checked_at": "2030-01-01T12:01:00Z",
+                "passed_at": None,
+                "hints": ["Try `touch`."],
+            }
+        ],
+    },
     "endpoints": [
         {
             "name": "linux1",
@@ -170,19 +241,32 @@ UNAUTHENTICATED = problem(
 NOT_YOURS = problem(
     "Unknown, or another session's", "livelesson_not_found", "There is no such livelesson."
 )
+_BUSY_EXAMPLE = OpenApiExample(
+    "livelesson_busy",
+    {
+        "detail": "The livelesson is busy: stage_change is running.",
+        "code": "livelesson_busy",
+        "action": "stage_change",
+    },
+)
+_GATED_EXAMPLE = OpenApiExample(
+    "stage_gated",
+    {
+        "detail": "This stage opens when these objectives are reached: Make the file notes.txt.",
+        "code": "stage_gated",
+        "missing": ["make-notes"],
+    },
+)
 BUSY = OpenApiResponse(
     BusyDocument,
     "Another action runs; `Retry-After` says when to ask again",
-    [
-        OpenApiExample(
-            "livelesson_busy",
-            {
-                "detail": "The livelesson is busy: stage_change is running.",
-                "code": "livelesson_busy",
-                "action": "stage_change",
-            },
-        )
-    ],
+    [_BUSY_EXAMPLE],
+)
+BUSY_OR_GATED = OpenApiResponse(
+    BusyOrGatedDocument,
+    "Another action runs, `Retry-After` says when to ask again; or objectives are to be reached "
+    "first",
+    [_BUSY_EXAMPLE, _GATED_EXAMPLE],
 )
 
 

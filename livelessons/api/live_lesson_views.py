@@ -13,6 +13,7 @@ from livelessons.api.authentication import HasSession, SessionAuthentication, ho
 from livelessons.api.bodies import optional_integer, required_integer, required_text
 from livelessons.api.documents import (
     BUSY,
+    BUSY_OR_GATED,
     LIVE_LESSON_EXAMPLE,
     NOT_YOURS,
     SUMMARY_EXAMPLE,
@@ -23,9 +24,13 @@ from livelessons.api.documents import (
     StartDocument,
     live_lesson_response,
 )
+from livelessons.check_limits import limit_checks
+from livelessons.errors import ChecksOff
 from livelessons.models import LiveLesson
 from livelessons.selectors import (
     LISTED,
+    checks_are_on,
+    checks_tag,
     live_lesson_held,
     live_lesson_running,
     live_lesson_whole,
@@ -33,6 +38,7 @@ from livelessons.selectors import (
     running_action_of,
 )
 from livelessons.services import session_touch, touch_if_stale
+from livelessons.services.openings import objective_ask
 from livelessons.snapshots import snapshot, summary
 from scheduler import services as scheduler
 from syringe_project.api_documents import NOT_MODIFIED, problem
@@ -86,7 +92,7 @@ class LiveLessonListView(_SessionView):
             400: _INVALID_STAGE,
             401: UNAUTHENTICATED,
             404: problem("Unknown lesson", "lesson_not_found", "There is no lesson x."),
-            409: BUSY,
+            409: BUSY_OR_GATED,
             429: problem(
                 "The session has as many as it may",
                 "too_many_livelessons",
@@ -141,7 +147,8 @@ class LiveLessonView(_SessionView):
         )
         # A lock that runs out changes the answer without a new version.
         action = running_action_of(live_lesson) or "none"
-        etag = f'"{live_lesson.pk.hex}-{live_lesson.version}-{action}"'
+        checks = checks_tag(live_lesson)
+        etag = f'"{live_lesson.pk.hex}-{live_lesson.version}-{action}{checks}"'
         unchanged = not_modified(request, etag)
         if unchanged is not None:
             return unchanged
@@ -173,13 +180,56 @@ class StageChangeView(_SessionView):
             400: _INVALID_STAGE,
             401: UNAUTHENTICATED,
             404: NOT_YOURS,
-            409: BUSY,
+            409: BUSY_OR_GATED,
         },
     )
     def post(self, request: Request, live_lesson_id: UUID) -> HttpResponseBase:
         stage = required_integer(request, "stage")
         live_lesson = _own(request, live_lesson_id)
         scheduler.stage_change(live_lesson=live_lesson, stage=stage)
+        return _accepted(request, live_lesson)
+
+
+class ObjectiveCheckView(_SessionView):
+    @extend_schema(
+        operation_id="livelessons_check_objective",
+        summary="Have an objective of the present stage checked now",
+        description="Objectives are checked by themselves; this is for who does not want to wait. "
+        "The result shows in the livelesson, and counts as use.",
+        tags=_TAGS,
+        request=None,
+        responses={
+            202: live_lesson_response(),
+            401: UNAUTHENTICATED,
+            404: problem(
+                "Unknown, or another session's, or of another stage",
+                "objective_not_found",
+                "The lesson's present stage has no objective make-notes.",
+            ),
+            409: problem(
+                "The livelesson is not READY, or another objective has to be passed first",
+                "objective_not_open",
+                "The objective make-notes cannot be checked now.",
+            ),
+            429: problem(
+                "Asked for too often; `Retry-After` says when to ask again",
+                "too_many_checks",
+                "Checks can be asked for 30 times a minute.",
+            ),
+            503: problem(
+                "Nobody checks objectives",
+                "checks_off",
+                "Objectives are not checked here at the moment.",
+            ),
+        },
+    )
+    def post(self, request: Request, live_lesson_id: UUID, slug: str) -> HttpResponseBase:
+        limit_checks(request, key=f"{holder_of(request).secret}:{live_lesson_id}")
+        live_lesson = _own(request, live_lesson_id)
+        if not checks_are_on():
+            raise ChecksOff
+        objective_ask(live_lesson=live_lesson, slug=slug)
+        touch_if_stale(live_lesson)
         return _accepted(request, live_lesson)
 
 

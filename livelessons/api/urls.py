@@ -12,4 +12,8 @@ urlpatterns = [
     path("livelessons/<uuid:live_lesson_id>/stage", live_lesson_views.StageChangeView.as_view()),
     path("livelessons/<uuid:live_lesson_id>/extend", live_lesson_views.ExtensionView.as_view()),
     path("livelessons/<uuid:live_lesson_id>/restart", live_lesson_views.RestartView.as_view()),
+    path(
+        "livelessons/<uuid:live_lesson_id>/objectives/<slug:slug>/check",
+        live_lesson_views.ObjectiveCheckView.as_view(),
+    ),
 ]

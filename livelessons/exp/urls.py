@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from livelessons.exp import lesson_views, live_views
+from livelessons.exp import lesson_views, live_views, verifications
 from livelessons.exp.endpoints import unknown_address
 
 urlpatterns = [
@@ -17,5 +17,7 @@ urlpatterns = [
     path("livesession", live_views.live_session_create),
     path("livelesson", live_views.live_lesson_request),
     re_path(r"^livelesson/(?P<live_lesson_id>[^/]*)$", live_views.live_lesson_one),
+    path("livelesson/<str:live_lesson_id>/verify", verifications.verification_request),
+    path("verification/<str:verification_id>", verifications.verification_one),
     re_path(r"^", unknown_address),
 ]

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Prefetch
+from django.db.models import F, Prefetch, prefetch_related_objects
 
 from events.catalogue import OBJECTIVE_PASSED, STAGE_COMPLETED
 from events.services import publish
@@ -25,7 +25,7 @@ from lessons.specs import (
     stage_objectives,
 )
 from livelessons.hints import revealed_hints
-from livelessons.models import Checker, LiveEndpoint, LiveLesson, LiveObjective
+from livelessons.models import Checker, LiveLesson, LiveObjective
 from livelessons.services.openings import (
     NAMES,
     STANDS_STILL,
@@ -190,7 +190,8 @@ def objectives_claim(
     }
     with transaction.atomic():
         rows = list(LiveObjective.objects.raw(_CLAIM, values))
-        wake(*{row.live_lesson_id for row in rows if _was_waiting(row)})
+        if shown := {row.live_lesson_id for row in rows if _was_waiting(row)}:
+            wake(*shown)
     return _with_all_that_is_needed(rows)
 
 
@@ -332,8 +333,10 @@ def _with_all_that_is_needed(rows: Sequence[LiveObjective]) -> list[Claimed]:
     if not rows:
         return []
     ids = {row.live_lesson_id for row in rows}
-    endpoints = Prefetch("endpoints", LiveEndpoint.objects.all(), to_attr="known_endpoints")
-    live_lessons = LiveLesson.objects.prefetch_related(endpoints).in_bulk(ids)
+    live_lessons = LiveLesson.objects.in_bulk(ids)
+    prefetch_related_objects(
+        list(live_lessons.values()), Prefetch("endpoints", to_attr="known_endpoints")
+    )
     needing = [row for row in rows if row.needs]
     printed = _printed_in({row.live_lesson_id for row in needing}) if needing else {}
     claimed = []

@@ -10,6 +10,7 @@ already; a restart that was wished for starts those of all stages over.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -244,12 +245,13 @@ def live_lesson_show(*, live_lesson_id: UUID) -> None:
     wake(live_lesson_id)
 
 
-def _execute(statement: str, **values: object) -> None:
+def _execute(statement: str, **values: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, {**NAMES, **values})
 
 
-def _rows(statement: str, **values: object) -> list[tuple[str, ...]]:
+def _rows(statement: str, **values: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, {**NAMES, **values})
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from events.models import OutboxEvent
 from lessons.models import (
     Bundle,
     Collection,
@@ -25,17 +26,20 @@ from lessons.models import (
     Lesson,
 )
 from livelessons.models import (
+    Checker,
     ExternalIdentity,
     Learner,
     LiveEndpoint,
     LiveLesson,
     LiveLessonChange,
     LiveLessonLock,
+    LiveObjective,
     LiveSession,
 )
 from livelessons.states import Action, Desired, EndReason, State
 from scheduler.models import FakeEnvironment
 from syringe_project.administration import COUNTED_AT_MOST, MASK, ROWS_OF_AN_ACTION, masked
+from tests.conftest import objective_dict, stage_dict
 
 pytestmark = pytest.mark.django_db
 
@@ -51,9 +55,12 @@ OURS = [
     LiveSession,
     LiveLesson,
     LiveEndpoint,
+    LiveObjective,
     LiveLessonLock,
     LiveLessonChange,
+    Checker,
     FakeEnvironment,
+    OutboxEvent,
 ]
 READ_ONLY = [model for model in OURS if model not in {Learner, ExternalIdentity}]
 SAMPLE = Path(__file__).parents[2] / "curriculum" / "sample"
@@ -106,7 +113,9 @@ def fill(make_lesson, make_live_lesson, make_session):
         )
         Collection.objects.create(slug=number, title=number, file="c.yaml")
         Image.objects.create(slug=number, ssh_password=PASSWORD, config_password=PASSWORD)
-        lesson = make_lesson(stages=2, missing_images=["absent"])
+        lesson = make_lesson(
+            stages=[stage_dict(objective_dict()), stage_dict()], missing_images=["absent"]
+        )
         lesson.spec["endpoints"][0]["image"]["ssh_password"] = PASSWORD
         lesson.bundle = Bundle.objects.create(sha256=number, content=b"content", size=7)
         lesson.save()
@@ -130,6 +139,9 @@ def fill(make_lesson, make_live_lesson, make_session):
             LiveLessonChange.objects.create(
                 live_lesson=live_lesson, at=now, state=state, stage=0, attempt=1
             )
+        LiveObjective.objects.filter(live_lesson=live_lesson).update(detail="what the check said")
+        Checker.objects.create(name=number, seen_at=now)
+        OutboxEvent.objects.create(type="objective.passed", subject=number, data={})
         FakeEnvironment.objects.create(name=number, instance="test", slug=number, created_at=now)
         return live_lesson
 
@@ -138,10 +150,19 @@ def fill(make_lesson, make_live_lesson, make_session):
 
 def test_every_model_of_ours_that_is_nobodys_part_has_a_page():
     parts = {"stage", "endpoint", "presentation", "connection"}
-    labels = {"lessons", "livelessons", "scheduler", "gc", "curriculum"}
+    labels = {"lessons", "livelessons", "scheduler", "gc", "curriculum", "events"}
     ours = {model for model in apps.get_models() if model._meta.app_label in labels}
     assert {model for model in ours if model._meta.model_name not in parts} == set(OURS)
     assert set(OURS) <= set(admin.site._registry)
+
+
+def test_authors_see_what_a_check_said(admin_client, fill):
+    live_lesson = fill()
+
+    for row in (live_lesson, live_lesson.objectives.get()):
+        response = admin_client.get(page_url(row))
+        assert "what the check said" in response.text
+    assert "linux1" in admin_client.get(list_url(LiveObjective)).text
 
 
 def test_the_index_is_ours(admin_client):

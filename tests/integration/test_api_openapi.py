@@ -56,6 +56,7 @@ def test_it_is_valid_and_complete(description):
         "/api/v1/livelessons",
         "/api/v1/livelessons/{live_lesson_id}",
         "/api/v1/livelessons/{live_lesson_id}/extend",
+        "/api/v1/livelessons/{live_lesson_id}/objectives/{slug}/check",
         "/api/v1/livelessons/{live_lesson_id}/restart",
         "/api/v1/livelessons/{live_lesson_id}/stage",
         "/api/v1/sessions",

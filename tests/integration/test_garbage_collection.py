@@ -11,12 +11,14 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from events.models import OutboxEvent
 from garbage_collector import tasks
 from garbage_collector.batches import collect
 from garbage_collector.expiry import expired_live_lessons_end, idle_live_lessons_end
 from garbage_collector.orphans import environments_compare, rows_without_environment
 from garbage_collector.retention import (
     ended_live_lessons_delete,
+    old_events_delete,
     old_sessions_delete,
     settled_locks_delete,
 )
@@ -441,6 +443,16 @@ def test_one_row_that_cannot_be_deleted_does_not_stop_the_rest(make_live_lesson,
     assert LiveLesson.objects.get() == rows[0]
 
 
+def test_old_events_go():
+    for age in (LONG_AGO, HOUR):
+        event = OutboxEvent.objects.create(type="objective.passed", subject="x", data={})
+        OutboxEvent.objects.filter(pk=event.pk).update(occurred_at=timezone.now() - age)
+
+    assert old_events_delete() == 1
+
+    assert OutboxEvent.objects.get() == event
+
+
 def test_old_sessions_go(make_session, make_live_lesson):
     old = timezone.now() - LONG_AGO
     make_session(last_seen_at=old)
@@ -537,6 +549,7 @@ def test_beat_sends_every_task_of_collection():
         (expired_live_lessons_end, "livelesson_expiry"),
         (ended_live_lessons_delete, "livelesson_ended"),
         (old_sessions_delete, "session_last_seen"),
+        (old_events_delete, "event_occurred"),
     ],
 )
 def test_each_search_can_use_its_index(job, index):

@@ -228,7 +228,7 @@ def test_a_broken_check_takes_nothing_away(make_ready):
 
 
 def test_what_was_printed_is_there_for_the_checks_that_need_it(make_ready):
-    live_lesson = make_ready(
+    make_ready(
         stage_dict(objective_dict("find-port"), objective_dict("use-it", needs=["find-port"]))
     )
     (claimed,) = claim()
