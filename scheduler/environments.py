@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import hmac
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
+from django.utils import timezone
 
 from lessons.bundle_links import bundle_url
 from lessons.models import Bundle
@@ -32,9 +34,21 @@ def environment_spec(live_lesson: LiveLesson) -> EnvironmentSpec:
         bundle_url=bundle_url(
             sha256=lesson.bundle_sha256,
             live_lesson_id=ref.live_lesson_id,
-            expires_at=live_lesson.latest_end,
+            expires_at=_link_end(live_lesson),
         ),
     )
+
+
+def _link_end(live_lesson: LiveLesson) -> datetime:
+    """Return until when pods may fetch the folder: until the lesson can be there no longer.
+
+    Lessons of persistent sessions get older than that; what they start then still gets its folder.
+    """
+    now = timezone.now()
+    if live_lesson.latest_end > now:
+        return live_lesson.latest_end
+    boot = timedelta(seconds=settings.SYRINGE_BOOT_TIMEOUT_SECONDS)
+    return now + boot + timedelta(seconds=settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS)
 
 
 def access_password(ref: EnvironmentRef) -> str:

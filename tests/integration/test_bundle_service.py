@@ -159,15 +159,26 @@ def test_an_address_ends_with_the_greatest_age(service, make_url, settings):
     now = timezone.now()
 
     young = make_url(b"young", created_at=now - timedelta(minutes=59))
-    old = make_url(b"old", created_at=now - timedelta(minutes=61))
+    ends_now = make_url(b"old", created_at=now - timedelta(seconds=3599))
 
     assert service.ask(young).status_code == 200
-    refused = service.ask(old)
+    assert wait_until(
+        lambda: service.ask(ends_now).status_code == 403, seconds=10, what="the address's end"
+    )
+    refused = service.ask(ends_now)
     assert (refused.status_code, refused.headers["Content-Type"]) == (
         403,
         "text/plain; charset=utf-8",
     )
     assert len(refused.text) < 100
+
+
+def test_what_a_persistent_session_starts_late_gets_its_folder(service, make_url, settings):
+    settings.SYRINGE_MAX_LIFETIME_SECONDS = 3600
+
+    old = make_url(b"old", created_at=timezone.now() - timedelta(minutes=61))
+
+    assert service.ask(old).status_code == 200
 
 
 def test_another_bundle_is_refused(service, make_url, make_bundle):
