@@ -9,7 +9,7 @@ objectives of the stage in which it begins start over, unless that stage had bee
 already; a restart that was wished for starts those of all stages over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -91,19 +91,23 @@ _AS_SOON_AS_ALLOWED = """LEAST(objective.next_check_at, GREATEST(
     statement_timestamp(),
     objective.checked_at + make_interval(secs => objective.interval_seconds)
 ))"""
+# It holds many livelessons, so it must not wait for one that another holds.
 _WAKE = f"""
     WITH held AS MATERIALIZED (
-        SELECT id FROM livelessons_livelesson WHERE id = ANY(%(ids)s)
-        ORDER BY id FOR NO KEY UPDATE
+        SELECT id FROM livelessons_livelesson WHERE id = ANY(%(ids)s) AND state = %(ready)s
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), woken AS (
+        UPDATE livelessons_liveobjective AS objective
+        SET pause_seconds = objective.interval_seconds,
+            next_check_at = {_SOONER.format(soon=_AS_SOON_AS_ALLOWED)}
+        FROM held
+        WHERE objective.live_lesson_id = held.id AND objective.next_check_at IS NOT NULL
+          AND (objective.pause_seconds > objective.interval_seconds
+               OR objective.next_check_at > statement_timestamp()
+                   + make_interval(secs => objective.interval_seconds))
     )
-    UPDATE livelessons_liveobjective AS objective
-    SET pause_seconds = objective.interval_seconds,
-        next_check_at = {_SOONER.format(soon=_AS_SOON_AS_ALLOWED)}
-    FROM held
-    WHERE objective.live_lesson_id = held.id AND objective.next_check_at IS NOT NULL
-      AND (objective.pause_seconds > objective.interval_seconds
-           OR objective.next_check_at > statement_timestamp()
-               + make_interval(secs => objective.interval_seconds))
+    SELECT id FROM livelessons_livelesson WHERE id = ANY(%(ids)s) AND state = %(ready)s
+    EXCEPT SELECT id FROM held
 """
 _ASK = f"""
     WITH held AS MATERIALIZED (
@@ -201,12 +205,13 @@ def objectives_restart(*, live_lesson: LiveLesson) -> None:
         _execute(_RESTART, id=live_lesson.pk)
 
 
-def objectives_wake(*, live_lesson_ids: Sequence[UUID]) -> None:
+def objectives_wake(*, live_lesson_ids: Iterable[UUID]) -> list[UUID]:
     """Check the open objectives of livelessons in use soon, as if it were the first time.
 
-    No objective is checked more often than its interval says.
+    No objective is checked more often than its interval says. Returns the livelessons that were
+    passed over because somebody wrote them at this moment; they want to be woken again.
     """
-    _execute(_WAKE, ids=list(live_lesson_ids))
+    return [row[0] for row in _rows(_WAKE, ids=list(live_lesson_ids))]
 
 
 @transaction.atomic
