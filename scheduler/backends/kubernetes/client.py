@@ -135,7 +135,7 @@ class Cluster:
             body=manifest,
             content_type=_APPLY,
         )
-        return self._object(answer, f"applying {_title(manifest)}", resource)
+        return self._object(answer, f"applying {_title(manifest)}", resource, resource.kind)
 
     def create(self, manifest: Manifest) -> Manifest | None:
         """Return the new object, or None where one of this name exists."""
@@ -148,7 +148,7 @@ class Cluster:
         )
         if answer.says("AlreadyExists"):
             return None
-        return self._object(answer, f"creating {_title(manifest)}", resource)
+        return self._object(answer, f"creating {_title(manifest)}", resource, resource.kind)
 
     def read(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
         """Return an object as it is now, None where there is none."""
@@ -156,7 +156,7 @@ class Cluster:
         answer = self._send("GET", resource.path(namespace=namespace, name=name))
         if answer.says("NotFound"):
             return None
-        return self._object(answer, f"reading {kind} {name}", resource)
+        return self._object(answer, f"reading {kind} {name}", resource, kind)
 
     def list(self, kind: str, *, labels: str) -> ObjectList:
         """Return the objects with these labels in all namespaces.
@@ -164,12 +164,8 @@ class Cluster:
         The read is consistent: what was created before the call is in the answer.
         """
         resource = RESOURCES[kind]
-        action = f"listing {resource.plural}"
         answer = self._send("GET", resource.path(), query={"labelSelector": labels})
-        found = self._object(answer, action, resource)
-        if found.get("kind") != f"{kind}List":
-            # Taken for an empty list, any web server's page would make all lessons vanish.
-            raise BackendUnavailable(reason=f"{action}: the answer is not a list")
+        found = self._object(answer, f"listing {resource.plural}", resource, f"{kind}List")
         metadata = found.get("metadata") or {}
         return ObjectList(
             items=found.get("items") or (),
@@ -362,15 +358,18 @@ class Cluster:
                 self._loaded = None
 
     @staticmethod
-    def _object(answer: _Answer, action: str, resource: Resource | None) -> Manifest:
+    def _object(
+        answer: _Answer, action: str, resource: Resource | None, kind: str = ""
+    ) -> Manifest:
         if not answer.is_success:
             raise failure(action, resource, answer.status, answer.headers, answer.body)
         try:
             found = json.loads(answer.body)
         except ValueError:
             found = None
-        if not isinstance(found, dict):
-            raise BackendUnavailable(reason=f"{action}: the answer is not an object")
+        # Taken for an empty list, any web server's page would make all lessons vanish.
+        if not isinstance(found, dict) or (kind and found.get("kind") != kind):
+            raise BackendUnavailable(reason=f"{action}: the answer is no {kind or 'object'}")
         return found
 
 
