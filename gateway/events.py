@@ -1,6 +1,7 @@
 """Server-Sent Events of one livelesson: ``GET /api/v1/livelessons/{id}/events``.
 
-Each event ``livelesson`` holds the livelesson whole, as the API shows it, and its version as id.
+Each event ``livelesson`` holds the livelesson whole, as the API shows it; its id is the version,
+marked while nobody checks the stage's objectives.
 It is sent at once, unless ``Last-Event-ID`` says that it is known, and after every change. The
 stream ends after the livelesson is DELETED; who asks again then gets 204 and stops asking.
 """
@@ -15,9 +16,10 @@ from gateway.credentials import credentials_of
 from gateway.database import Database
 from gateway.racing import race
 from gateway.watching import Watcher
+from lessons.specs import stage_objectives
 from livelessons.errors import SessionNotFound
 from livelessons.models import LiveLesson
-from livelessons.selectors import live_lesson_held
+from livelessons.selectors import checks_on_of, live_lesson_held
 from livelessons.snapshots import snapshot
 from livelessons.states import State
 from syringe_project.api import retry_after_of, status_of
@@ -68,7 +70,7 @@ class Events:
             )
             return
         known = header(scope, b"last-event-id")
-        if live_lesson.state == State.DELETED and known == str(live_lesson.version):
+        if live_lesson.state == State.DELETED and known == event_id(live_lesson):
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body"})
             return
@@ -115,7 +117,7 @@ class Events:
                     live_lesson = change.result()
                     if live_lesson is None:
                         return
-                    if str(live_lesson.version) != known:
+                    if event_id(live_lesson) != known:
                         await _send(send, event(live_lesson))
                     if live_lesson.state == State.DELETED:
                         return
@@ -125,10 +127,18 @@ class Events:
                 await asyncio.gather(change, return_exceptions=True)
 
 
+def event_id(live_lesson: LiveLesson) -> str:
+    """Return what tells a livelesson from how it looked before."""
+    ended = live_lesson.state == State.DELETED
+    off = not ended and stage_objectives(live_lesson.spec, live_lesson.stage)
+    suffix = "-unchecked" if off and not checks_on_of(live_lesson) else ""
+    return f"{live_lesson.version}{suffix}"
+
+
 def event(live_lesson: LiveLesson) -> bytes:
     """Return the event that shows a livelesson, whose endpoints were read along."""
     data = json.dumps(snapshot(live_lesson, live_lesson.endpoints.all()), separators=(",", ":"))
-    return f"id: {live_lesson.version}\nevent: livelesson\ndata: {data}\n\n".encode()
+    return f"id: {event_id(live_lesson)}\nevent: livelesson\ndata: {data}\n\n".encode()
 
 
 async def _send(send: Send, body: bytes) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from urllib.parse import quote
-from uuid import UUID
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
@@ -13,7 +12,7 @@ from gateway.asgi import ClientGone, Receive, Scope, Send
 from gateway.database import Database
 from gateway.presentations import request_headers
 from gateway.racing import race
-from gateway.selectors import page_address
+from gateway.selectors import Address, page_address
 from gateway.usage import Usage
 from livelessons.presentation_tokens import PREFIX
 from syringe_project.errors import SyringeError
@@ -44,7 +43,7 @@ class PresentationSockets:
         except SyringeError:
             await send({"type": "websocket.close"})
             return
-        self._usage.note(address.live_lesson_id)
+        self._usage.note(address)
         headers = request_headers(scope, address, PREFIX + token)
         path = quote(target.decode("latin-1"), safe="/?&=%:@!$'()*+,;~-._")
         try:
@@ -71,18 +70,18 @@ class PresentationSockets:
             await send({"type": "websocket.accept", "subprotocol": upstream.subprotocol})
             with contextlib.suppress(ClientGone, OSError):
                 await race(
-                    self._to_endpoint(receive, upstream, address.live_lesson_id),
+                    self._to_endpoint(receive, upstream, address),
                     _to_browser(upstream, send),
                 )
 
     async def _to_endpoint(
-        self, receive: Receive, upstream: ClientConnection, live_lesson_id: UUID
+        self, receive: Receive, upstream: ClientConnection, address: Address
     ) -> None:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 raise ClientGone
-            self._usage.note(live_lesson_id)
+            self._usage.note(address)
             text = message.get("text")
             try:
                 await upstream.send(message["bytes"] if text is None else text)

@@ -103,7 +103,7 @@ class Presentations:
             if _is_preflight(scope):
                 await _allow(scope, send)
                 return
-            self._usage.note(address.live_lesson_id)
+            self._usage.note(address)
             await forward(
                 scope,
                 receive,

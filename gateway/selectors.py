@@ -4,12 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from livelessons.errors import LiveLessonEnded
 from livelessons.models import LiveLesson
 from livelessons.presentation_tokens import presentation_grant
-from livelessons.selectors import live_endpoints, live_lesson_by_id, live_lesson_held
+from livelessons.selectors import (
+    CHECKS_ARE_ON,
+    live_endpoints,
+    live_lesson_by_id,
+    live_lesson_held,
+)
+from livelessons.services.openings import has_objectives
 from livelessons.states import Desired, State
 from livelessons.terminal_tokens import TerminalGrant
 from scheduler.backends.base import Login
@@ -39,6 +46,7 @@ class Address:
     port: int
     host: str
     relayed_port: int
+    has_objectives: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ def presentation_address(
                 port=port,
                 host=row.host,
                 relayed_port=int(row.ports[str(port)]),
+                has_objectives=has_objectives(live_lesson.spec),
             )
     raise LessonNotReady
 
@@ -129,6 +138,13 @@ def page_address(*, token: str) -> Address:
     )
 
 
-def versions_of(ids: Iterable[UUID]) -> dict[UUID, int]:
-    """Return the versions of the livelessons that exist, in one query."""
-    return dict(LiveLesson.objects.filter(pk__in=list(ids)).values_list("pk", "version"))
+def versions_of(ids: Iterable[UUID]) -> tuple[dict[UUID, int], bool]:
+    """Return the versions of the livelessons that exist, and whether objectives are checked.
+
+    In one query; the second is False when none of them exists.
+    """
+    found = LiveLesson.objects.filter(pk__in=list(ids)).annotate(
+        checks_on=RawSQL(CHECKS_ARE_ON, [])  # noqa: S611 (a constant)
+    )
+    rows = list(found.values_list("pk", "version", "checks_on"))
+    return {pk: version for pk, version, _ in rows}, any(checks_on for _, _, checks_on in rows)

@@ -28,7 +28,7 @@ from gateway.engineio import (
     read_event,
 )
 from gateway.racing import race
-from gateway.selectors import granted_terminal_target
+from gateway.selectors import Address, granted_terminal_target
 from gateway.shell_registry import ShellRegistry
 from gateway.shells import End, Shell, Size, Viewer
 from gateway.usage import Usage
@@ -68,6 +68,7 @@ class Session:
         self.gone = asyncio.Event()
         self._grant = grant
         self._port = port
+        self._address: Address | None = None
         self._database = database
         self._shells = shells
         self._usage = usage
@@ -132,7 +133,8 @@ class Session:
                 if size := _size((columns, rows)):
                     await self._typed.put(size, _EVENT_BYTES)
             case ("data", [str() as keys, *_]):
-                self._usage.note(self.live_lesson_id)
+                if self._address is not None:
+                    self._usage.note(self._address)
                 await self._typed.put(keys, _EVENT_BYTES + len(keys))
 
     async def wait(self) -> bool:
@@ -196,7 +198,8 @@ class Session:
         target = await self._database.run(
             granted_terminal_target, grant=self._grant, port=self._port
         )
-        self._usage.note(self.live_lesson_id)
+        self._address = target.address
+        self._usage.note(target.address)
         size = first if isinstance(first, Size) else Size()
         shell = await self._shells.open(target, size)
         viewer, _ = self._shells.attach(shell)

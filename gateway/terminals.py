@@ -149,7 +149,7 @@ class Terminals:
             endpoint=wanted.endpoint,
             presentation=wanted.presentation,
         )
-        self._usage.note(wanted.live_lesson_id)
+        self._usage.note(target.address)
         shell = self._shells.find(wanted.terminal)
         if shell is not None and shell.address == target.address:
             shell.resize(wanted.size)
@@ -199,7 +199,7 @@ class Terminals:
             if message["type"] == "websocket.disconnect":
                 raise ClientGone
             if data := message.get("bytes"):
-                self._usage.note(shell.address.live_lesson_id)
+                self._usage.note(shell.address)
                 await shell.write(data)
             else:
                 match _control(message.get("text") or ""):

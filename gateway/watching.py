@@ -16,8 +16,9 @@ import redis.asyncio
 
 from gateway.database import Database
 from gateway.selectors import versions_of
+from lessons.specs import stage_objectives
 from livelessons.models import LiveLesson
-from livelessons.selectors import live_lessons_by_id
+from livelessons.selectors import checks_on_of, live_lessons_by_id
 from syringe_project.api import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,18 @@ class _Watch:
 
     version: int = -1
     row: LiveLesson | None = None
+    reads: int = 0
     followers: set[asyncio.Event] = field(default_factory=set)
+
+    def is_old(self, version: int, checks_on: bool) -> bool:
+        """Say whether the row looks other now than it was read."""
+        if version != self.version:
+            return True
+        return (
+            self.row is not None
+            and checks_on_of(self.row) != checks_on
+            and bool(stage_objectives(self.row.spec, self.row.stage))
+        )
 
 
 class Watcher:
@@ -59,7 +71,7 @@ class Watcher:
             tasks.create_task(self._listen_for_ever())
 
     async def follow(self, live_lesson_id: UUID) -> AsyncGenerator[LiveLesson | None, None]:
-        """Yield the livelesson now and whenever its version changed; None once it is gone.
+        """Yield the livelesson now and whenever it looks different; None once it is gone.
 
         A slow follower misses what lay between, never the last. Endpoints are read ahead.
         """
@@ -71,12 +83,12 @@ class Watcher:
                 news.set()
             else:
                 self._wake.set()
-            seen = None
+            seen = 0
             while True:
                 await news.wait()
                 news.clear()
-                if watch.version != seen:
-                    seen = watch.version
+                if watch.reads != seen:
+                    seen = watch.reads
                     yield watch.row
         finally:
             watch.followers.discard(news)
@@ -98,11 +110,11 @@ class Watcher:
 
     async def _read(self) -> None:
         watched = dict(self._watches)
-        versions = await self._database.run(versions_of, watched)
+        versions, checks_on = await self._database.run(versions_of, watched)
         changed = [
             live_lesson_id
             for live_lesson_id, watch in watched.items()
-            if versions.get(live_lesson_id, 0) != watch.version
+            if watch.is_old(versions.get(live_lesson_id, 0), checks_on)
         ]
         if not changed:
             return
@@ -111,6 +123,7 @@ class Watcher:
             watch = watched[live_lesson_id]
             watch.row = rows.get(live_lesson_id)
             watch.version = watch.row.version if watch.row else 0
+            watch.reads += 1
             for news in watch.followers:
                 news.set()
 
