@@ -1,6 +1,7 @@
 // One lesson: starts it, follows it by events, and shows what it is doing.
 
 import { call, callWithSession, follow } from "./api.js";
+import { Objectives } from "./objectives.js";
 import { Tabs } from "./tabs.js";
 
 const SHORT_MINUTES = 10;
@@ -9,6 +10,8 @@ const main = element("main");
 const slug = main.dataset.lesson;
 const stageButtons = [...document.querySelectorAll("[data-stage]")];
 const tabs = new Tabs(element("tabs"), element("panels"));
+const objectives = new Objectives(element("objectives"), (wanted) =>
+  act(() => call("POST", `/livelessons/${live.id}/objectives/${wanted}/check`)));
 
 let hasSession = "session" in main.dataset;
 let live = null;
@@ -52,7 +55,9 @@ function update() {
   const ready = running && live.state === "READY" && !live.running_action;
   for (const button of stageButtons) {
     const here = Number(button.dataset.stage) === live.stage;
-    button.toggleAttribute("disabled", !ready || here);
+    const gated = running && isGated(Number(button.dataset.stage));
+    button.toggleAttribute("disabled", !ready || here || gated);
+    describeGate(button, gated);
     if (here) {
       button.setAttribute("aria-current", "step");
     } else {
@@ -60,7 +65,9 @@ function update() {
     }
   }
   element("previous")?.toggleAttribute("disabled", !ready || live.stage === 0);
-  element("next")?.toggleAttribute("disabled", !ready || live.stage + 1 >= live.stages);
+  element("next")?.toggleAttribute("disabled", !ready || live.stage + 1 >= live.stages || isGated(live.stage + 1));
+  showGate(running);
+  objectives.update(`${live.id} ${live.stage}`, running ? live.objectives : null);
   element("end").hidden = !running;
   element("extend").hidden = !running;
   showTimeLeft();
@@ -75,6 +82,38 @@ function update() {
     showPreparing();
   } else {
     showEnd();
+  }
+}
+
+function isGated(stage) {
+  return stage >= live.open_stages && stage !== live.stage;
+}
+
+function describeGate(button, gated) {
+  button.classList.toggle("gated", gated);
+  if (gated) {
+    button.setAttribute("aria-describedby", "gate");
+    button.title = gateReason();
+  } else {
+    button.removeAttribute("aria-describedby");
+    button.removeAttribute("title");
+  }
+}
+
+function gateReason() {
+  return `Stage ${live.open_stages + 1} opens when every objective of stage ${live.open_stages} is reached.`;
+}
+
+function showGate(running) {
+  const gated = running && live.open_stages < live.stages;
+  const place = element("gate");
+  if (!place) {
+    return;
+  }
+  place.hidden = !gated;
+  place.textContent = gated ? gateReason() : "";
+  if (element("next") && running) {
+    describeGate(element("next"), live.stage + 1 < live.stages && isGated(live.stage + 1));
   }
 }
 
