@@ -6,4 +6,4 @@ class SchedulerConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported for their registrations: signal receivers and system checks.
-        from scheduler import checks_at_start, periodic  # noqa: F401
+        from scheduler import checks_at_start, periodic, worker_start  # noqa: F401

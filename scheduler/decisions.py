@@ -73,6 +73,9 @@ REASONS: dict[ReasonCode, str] = {
 }
 """What learners read where the backend says nothing better."""
 
+_TELLING = {ReasonCode.IMAGE_PULL, ReasonCode.NO_CAPACITY, ReasonCode.UNSCHEDULABLE}
+"""What an environment that never came up waited for, and so why it never did."""
+
 
 def needs_observation(row: LiveLesson) -> bool:
     """Say whether a decision on the row needs to know what exists."""
@@ -205,9 +208,8 @@ def _boot(
                 probes.append(known.name)
     age = now - row.state_since
     if age > policy.boot_timeout:
-        running = seen.phase == Phase.RUNNING
-        code = ReasonCode.UNREACHABLE if running else ReasonCode.TIMEOUT
-        return _again(row, code, "", now, policy, log_tail=_log_tail(seen))
+        code, message = _why_late(seen)
+        return _again(row, code, message, now, policy, log_tail=_log_tail(seen))
     changes = _differing(
         row,
         healthy_tests=healthy,
@@ -389,6 +391,15 @@ def _next_run(row: LiveLesson) -> dict[str, object]:
 
 def _differing(row: LiveLesson, **values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if getattr(row, name) != value}
+
+
+def _why_late(seen: EnvironmentObservation) -> tuple[ReasonCode, str]:
+    """Return what kept an environment from being there in time, as far as it says so."""
+    if seen.phase == Phase.RUNNING:
+        return ReasonCode.UNREACHABLE, ""
+    if seen.reason in _TELLING:
+        return seen.reason, seen.message
+    return ReasonCode.TIMEOUT, ""
 
 
 def _log_tail(seen: EnvironmentObservation) -> str:

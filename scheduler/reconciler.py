@@ -44,6 +44,12 @@ from scheduler.timers import look_soon
 
 logger = logging.getLogger(__name__)
 
+MAX_TROUBLE = 2
+"""Calls of one batch that may find the backend away before the rest is not even tried.
+
+Each may take as long as a call's time limit, and a hundred of them would hold up a worker.
+"""
+
 MAX_ROUNDS = 8
 """Steps in a row that one task takes on a livelesson before it lets others have their turn."""
 
@@ -92,6 +98,7 @@ class _Run:
         self.policy = policy()
         self.quiet: dict[timedelta | None, list[LiveLesson]] = defaultdict(list)
         self.closings = Closings(self.now)
+        self.troubles: list[BackendUnavailable] = []
         self.again: list[UUID] = []
         self.soon: dict[timedelta, list[UUID]] = defaultdict(list)
         self.watches: list[tuple[UUID, int, list[reachability.Target]]] = []
@@ -161,6 +168,7 @@ class _Run:
             self._act(row, decision)
         except BackendUnavailable as exc:
             logger.warning("backend unavailable: %s", exc, extra=_log_fields(row))
+            self.troubles.append(exc)
             decision = when_unavailable(row, str(exc), self.now, self.policy)
         except BackendRejected as exc:
             logger.warning("backend refused: %s", exc, extra=_log_fields(row))
@@ -171,6 +179,8 @@ class _Run:
     def _act(self, row: LiveLesson, decision: Decision) -> None:
         if decision.act is None:
             return
+        if len(self.troubles) >= MAX_TROUBLE:
+            raise self.troubles[0]
         spec = environment_spec(row)
         match decision.act:
             case Act.ENSURE:

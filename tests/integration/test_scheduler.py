@@ -11,7 +11,7 @@ from livelessons.states import Action, Desired, EndReason, State
 from scheduler.backends.base import ReasonCode
 from scheduler.environments import environment_ref
 from scheduler.models import FakeEnvironment
-from scheduler.reconciler import reconcile
+from scheduler.reconciler import MAX_TROUBLE, reconcile
 from scheduler.services import (
     lesson_start,
     live_lesson_end,
@@ -20,6 +20,7 @@ from scheduler.services import (
     stage_change,
 )
 from scheduler.sweep import due_sweep
+from tests.backends import AWAY, AwayBackend
 from tests.concurrency import at_once
 from tests.conftest import endpoint_dict
 
@@ -241,6 +242,22 @@ def test_an_unavailable_backend_is_asked_again_with_back_off(make_lesson, make_s
     settings.SYRINGE_FAKE_SCRIPT = "{}"
     assert settle(live_lesson).state == State.READY
     assert live_lesson.failures == 0
+
+
+def test_a_backend_that_is_away_is_not_asked_for_every_row_of_a_batch(
+    make_lesson, make_session, settings, monkeypatch
+):
+    settings.SYRINGE_BACKEND = AWAY
+    monkeypatch.setattr(AwayBackend, "asked", 0)
+    rows = [started(make_lesson, make_session, slug=f"away-{number}") for number in range(6)]
+
+    reconcile([row.pk for row in rows])
+
+    assert AwayBackend.asked == MAX_TROUBLE
+    for row in rows:
+        row.refresh_from_db()
+        assert row.reason_code == ReasonCode.BACKEND_UNAVAILABLE
+        assert row.next_look_at > timezone.now()
 
 
 def test_a_vanished_environment_is_replaced_when_somebody_looks(make_lesson, make_session):

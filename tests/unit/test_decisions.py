@@ -148,6 +148,23 @@ def test_an_endpoint_that_has_an_address_before_it_runs_is_not_probed_yet():
     assert step.wait > timedelta(0)
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (ReasonCode.NO_CAPACITY, ReasonCode.NO_CAPACITY),
+        (ReasonCode.UNSCHEDULABLE, ReasonCode.UNSCHEDULABLE),
+        (ReasonCode.PENDING, ReasonCode.TIMEOUT),
+        (ReasonCode.NONE, ReasonCode.TIMEOUT),
+    ],
+)
+def test_what_never_came_up_fails_for_what_it_waited_for(reason, told):
+    late = row(State.BOOTING, start_attempts=3, state_since=NOW - timedelta(seconds=61))
+
+    step = decision(late, EnvironmentObservation(phase=Phase.STARTING, reason=reason))
+
+    assert (step.to, step.changes["reason_code"]) == (State.FAILED, told)
+
+
 def test_what_was_found_reachable_in_another_attempt_does_not_count():
     live_lesson = row(State.BOOTING, attempt=2)
     live_lesson.known_endpoints = [

@@ -55,13 +55,17 @@ class KubernetesBackend(RuntimeBackend):
     """
 
     label = "kubernetes"
-    runs_guides = True
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._connected: tuple[KubernetesEnvironment, Cluster] | None = None
         self._known_kinds: set[str] = set()
         self._reported: set[str] = set()
+
+    @property
+    def runs_guides(self) -> bool:
+        """Only with a domain: Jupyter's pages have absolute addresses, so they need a host name."""
+        return bool(current_options().settings.ingress_domain)
 
     def ensure(self, spec: EnvironmentSpec) -> None:
         """Create what is missing, in order; repeated, it changes nothing."""
@@ -100,6 +104,33 @@ class KubernetesBackend(RuntimeBackend):
         options = current_options()
         job = manifests.configuration_job(
             spec, stage=stage, endpoint=endpoint, run=run, options=options
+        )
+        self._cluster().create(job)
+
+    def run_check(
+        self,
+        spec: EnvironmentSpec,
+        *,
+        stage: int,
+        slug: str,
+        endpoint: str,
+        path: str,
+        language: str,
+        environment: Mapping[str, str],
+        timeout_seconds: float,
+        run: int,
+    ) -> None:
+        job = manifests.check_job(
+            spec,
+            stage=stage,
+            slug=slug,
+            endpoint=endpoint,
+            path=path,
+            language=language,
+            environment=environment,
+            timeout_seconds=timeout_seconds,
+            run=run,
+            options=current_options(),
         )
         self._cluster().create(job)
 

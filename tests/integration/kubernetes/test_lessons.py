@@ -220,3 +220,12 @@ def test_another_learners_lesson_is_not_found(stack: Stack, learner: Learner) ->
         other.open_session()
         with pytest.raises(RequestRefused, match="404"):
             other.request("GET", f"/api/v1/livelessons/{live_lesson}")
+
+
+def test_a_worker_says_what_its_cluster_lacks(stack: Stack) -> None:
+    assert "The backend kubernetes can run lessons" in stack.manage("check_backend")
+    stack.start("worker-2", env={"SYRINGE_KUBERNETES_RUNTIME_CLASS": "nowhere"})
+
+    log = stack.logs_folder / "worker-2.log"
+    wait_until(lambda: "RuntimeClass nowhere" in log.read_text(), seconds=20, what="a sentence")
+    stack.kill("worker-2")

@@ -3,7 +3,7 @@
 from scheduler.backends.base import BackendRejected, EnvironmentSpec, LessonSpec
 from scheduler.backends.kubernetes.manifests.credentials import secrets, service_account
 from scheduler.backends.kubernetes.manifests.ingresses import ingresses, page_domain
-from scheduler.backends.kubernetes.manifests.jobs import configuration_job
+from scheduler.backends.kubernetes.manifests.jobs import check_job, configuration_job
 from scheduler.backends.kubernetes.manifests.limits import limit_range, resource_quota
 from scheduler.backends.kubernetes.manifests.namespace import namespace
 from scheduler.backends.kubernetes.manifests.networks import attachments, network_definitions
@@ -14,7 +14,7 @@ from scheduler.backends.kubernetes.manifests.types import Manifest
 from scheduler.backends.kubernetes.names import is_dns_label
 from scheduler.backends.kubernetes.options import Options
 
-__all__ = ["configuration_job", "environment_manifests", "page_domain"]
+__all__ = ["check_job", "configuration_job", "environment_manifests", "page_domain"]
 
 
 def environment_manifests(spec: EnvironmentSpec, options: Options) -> list[Manifest]:
@@ -42,7 +42,11 @@ def environment_manifests(spec: EnvironmentSpec, options: Options) -> list[Manif
 def _check(lesson: LessonSpec) -> None:
     names = [endpoint.name for endpoint in lesson.endpoints]
     for name in names:
-        if not is_dns_label(name):
-            raise BackendRejected(reason=f"endpoint {name!r} cannot be a host name")
+        # Before 1.34 a Service's name could not begin with a digit.
+        if not is_dns_label(name) or name[0].isdigit():
+            raise BackendRejected(
+                reason=f"endpoint {name!r} cannot be a host name: it takes a letter first, then "
+                "small letters, digits and hyphens, 63 in all"
+            )
     if len(set(names)) != len(names):
         raise BackendRejected(reason="two endpoints of the lesson have the same name")
