@@ -1,6 +1,6 @@
 """Reading a lesson's runtime description from the JSON that lessons and livelessons keep."""
 
-from lessons.specs import EndpointDict, LessonDict, ResourcesDict
+from lessons.specs import EndpointDict, LessonDict, ResourcesDict, stage_objectives
 from scheduler.backends.base import (
     ConnectionSpec,
     EndpointSpec,
@@ -56,4 +56,15 @@ def lesson_spec(data: LessonDict) -> LessonSpec:
         ),
         connections=tuple(ConnectionSpec(**c) for c in data["connections"]),
         ready_delay_seconds=data["ready_delay_seconds"],
+        hidden=_files_of_checks(data),
     )
+
+
+def _files_of_checks(data: LessonDict) -> tuple[str, ...]:
+    """Return the files that judge learners, each once."""
+    checks = (
+        objective["check"]
+        for stage in range(len(data["stages"]))
+        for objective in stage_objectives(data, stage)
+    )
+    return tuple(dict.fromkeys(check["path"] for check in checks if check["kind"] == "file"))

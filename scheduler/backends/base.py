@@ -162,7 +162,10 @@ class StageSpec:
 
 @dataclass(frozen=True, slots=True)
 class LessonSpec:
-    """A lesson with its images resolved, exactly as a livelesson keeps it for its whole life."""
+    """A lesson with its images resolved, exactly as a livelesson keeps it for its whole life.
+
+    ``hidden`` are files of the folder that only jobs get, because they tell learners the answers.
+    """
 
     slug: str
     digest: str
@@ -171,6 +174,7 @@ class LessonSpec:
     stages: tuple[StageSpec, ...]
     connections: tuple[ConnectionSpec, ...] = ()
     ready_delay_seconds: int = 0
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,16 +222,22 @@ class EndpointObservation:
 
 @dataclass(frozen=True, slots=True)
 class JobObservation:
-    """How one configuration job stands: STARTING, RUNNING, SUCCEEDED or FAILED."""
+    """How one job stands: STARTING, RUNNING, SUCCEEDED or FAILED.
+
+    The ``message`` of a check, passed or not, is what it said last, and ``log_tail`` the end of
+    all that it printed. It FAILED and is ``broken`` where it came to no judgement: then
+    ``message`` says why, and the learner has nothing to do with it.
+    """
 
     phase: Phase
     message: str = ""
     log_tail: str = ""
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentObservation:
-    """What exists under one ref; ``jobs`` is keyed by (endpoint name, run)."""
+    """What exists under one ref; ``jobs`` is keyed by (endpoint name or ``check_name``, run)."""
 
     phase: Phase
     reason: ReasonCode = ReasonCode.NONE
@@ -237,6 +247,19 @@ class EnvironmentObservation:
 
 
 ABSENT = EnvironmentObservation(phase=Phase.ABSENT)
+
+
+def check_name(stage: int, slug: str) -> str:
+    """Return by what an objective's checks are found in ``EnvironmentObservation.jobs``.
+
+    No endpoint can have that name.
+    """
+    return f"check:{stage}:{slug}"
+
+
+def is_check(name: str) -> bool:
+    """Tell the first half of a check's key in ``EnvironmentObservation.jobs`` from an endpoint."""
+    return name.startswith("check:")
 
 
 class RuntimeBackend(abc.ABC):
@@ -254,8 +277,10 @@ class RuntimeBackend(abc.ABC):
     on_this_machine: ClassVar[bool] = False
     """Environments are processes of this machine, so `make up` ends them when it stops."""
 
-    runs_guides: ClassVar[bool] = False
-    """Jupyter guides get an endpoint of their own, ``lessons.specs.GUIDE_ENDPOINT``."""
+    @property
+    def runs_guides(self) -> bool:
+        """Whether Jupyter guides get an endpoint of their own, ``lessons.specs.GUIDE_ENDPOINT``."""
+        return False
 
     @abc.abstractmethod
     def ensure(self, spec: EnvironmentSpec) -> None:
@@ -273,6 +298,30 @@ class RuntimeBackend(abc.ABC):
 
         ``run`` names the job: a second call with the same endpoint and run changes nothing,
         another run starts afresh. Its progress is in ``observe(...).jobs[endpoint, run]``.
+        """
+
+    @abc.abstractmethod
+    def run_check(
+        self,
+        spec: EnvironmentSpec,
+        *,
+        stage: int,
+        slug: str,
+        endpoint: str,
+        path: str,
+        language: str,
+        environment: Mapping[str, str],
+        timeout_seconds: float,
+        run: int,
+    ) -> None:
+        """Ask for a file of the lesson's folder to judge whether an objective is reached.
+
+        It runs where configurations run, against an endpoint that need not have one, with
+        ``environment`` beside the usual variables. ``path`` is one of ``lesson.hidden``, and
+        ``language`` python or ansible. ``run``
+        names the job as in ``configure``, and each later check has a larger one. Its progress is
+        in ``observe(...).jobs[check_name(stage, slug), run]``; of earlier runs that have ended
+        only a few are kept.
         """
 
     @abc.abstractmethod

@@ -31,12 +31,20 @@ from scheduler.backends.base import (
     Phase,
     ReasonCode,
     RuntimeBackend,
+    check_name,
+    is_check,
 )
+from scheduler.backends.file_checks import KEPT_CHECKS
 from scheduler.models import FakeEnvironment
 
 # A job that is there already wins over one of the same name.
 _ADD_JOB = """
-    UPDATE scheduler_fakeenvironment SET jobs = %s::jsonb || jobs
+    UPDATE scheduler_fakeenvironment SET jobs = %s::jsonb || (
+        jobs - ARRAY(
+            SELECT key FROM jsonb_object_keys(jobs) AS key WHERE key LIKE %s
+            ORDER BY split_part(key, '/', 2)::int DESC OFFSET %s
+        )
+    )
     WHERE name = %s AND deleting_at IS NULL
 """
 
@@ -47,7 +55,8 @@ class Script:
 
     ``unavailable_rate`` is the share of calls that raise BackendUnavailable. ``fail_attempts``
     and ``fail_configuration_attempts`` list the attempts whose endpoints or jobs fail;
-    ``hang_attempts`` those that stay STARTING for ever. ``rejected`` refuses every start.
+    ``hang_attempts`` those that stay STARTING for ever. ``fail_checks`` and ``break_checks`` list
+    the slugs of objectives whose checks do not pass. ``rejected`` refuses every start.
     ``answering`` false leaves endpoints unreachable for ever. ``address``, as ``host:port``, is
     where every port of every endpoint pretends to be; the scheduler then tests it itself.
     """
@@ -59,6 +68,9 @@ class Script:
     fail_attempts: tuple[int, ...] = ()
     hang_attempts: tuple[int, ...] = ()
     fail_configuration_attempts: tuple[int, ...] = ()
+    check_seconds: float = 0.0
+    fail_checks: tuple[str, ...] = ()
+    break_checks: tuple[str, ...] = ()
     rejected: bool = False
     answering: bool = True
     address: str = ""
@@ -132,10 +144,31 @@ class FakeBackend(RuntimeBackend):
         return seen
 
     def configure(self, spec: EnvironmentSpec, *, stage: int, endpoint: str, run: int) -> None:
+        self._add_job(spec, endpoint, run)
+
+    def run_check(
+        self,
+        spec: EnvironmentSpec,
+        *,
+        stage: int,
+        slug: str,
+        endpoint: str,
+        path: str,
+        language: str,
+        environment: Mapping[str, str],
+        timeout_seconds: float,
+        run: int,
+    ) -> None:
+        self._add_job(spec, check_name(stage, slug), run)
+
+    def _add_job(self, spec: EnvironmentSpec, name: str, run: int) -> None:
         self._perhaps_unavailable(script_for(spec.lesson.slug))
-        job = {f"{endpoint}/{run}": timezone.now().isoformat()}
+        job = {f"{name}/{run}": timezone.now().isoformat()}
+        # Of a check, the older runs make room.
+        older = f"{name}/%" if is_check(name) else ""
+        values: list[str | int] = [json.dumps(job), older, KEPT_CHECKS - 1, spec.ref.name]
         with connection.cursor() as cursor:
-            cursor.execute(_ADD_JOB, [json.dumps(job), spec.ref.name])
+            cursor.execute(_ADD_JOB, values)
             if not cursor.rowcount:
                 raise BackendRejected(reason="the environment is gone", reason_code="vanished")
 
@@ -192,7 +225,11 @@ def _observation(
         reason=reason,
         message=message,
         endpoints=endpoints,
-        jobs={_job_key(key): _job(ref, script, since, now) for key, since in row.jobs.items()},
+        jobs={
+            (name, run): _job(ref, script, name, since, now)
+            for key, since in row.jobs.items()
+            for name, run in [_job_key(key)]
+        },
     )
 
 
@@ -201,9 +238,23 @@ def _job_key(key: str) -> tuple[str, int]:
     return endpoint, int(run)
 
 
-def _job(ref: EnvironmentRef, script: Script, since: str, now: datetime) -> JobObservation:
+def _job(
+    ref: EnvironmentRef, script: Script, name: str, since: str, now: datetime
+) -> JobObservation:
+    if is_check(name):
+        return _check(script, name.rpartition(":")[2], since, now)
     if _elapsed(datetime.fromisoformat(since), now) < script.configure_seconds:
         return JobObservation(phase=Phase.RUNNING)
     if ref.attempt in script.fail_configuration_attempts:
         return JobObservation(phase=Phase.FAILED, message="the script failed", log_tail="exit 1")
     return JobObservation(phase=Phase.SUCCEEDED)
+
+
+def _check(script: Script, slug: str, since: str, now: datetime) -> JobObservation:
+    if _elapsed(datetime.fromisoformat(since), now) < script.check_seconds:
+        return JobObservation(phase=Phase.RUNNING)
+    if slug in script.break_checks:
+        return JobObservation(Phase.FAILED, "it broke", "Traceback", broken=True)
+    if slug in script.fail_checks:
+        return JobObservation(Phase.FAILED, "not yet", "not yet")
+    return JobObservation(Phase.SUCCEEDED, "passed", "passed")

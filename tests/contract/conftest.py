@@ -14,6 +14,7 @@ from scheduler.backends.fake import FakeBackend
 from scheduler.backends.kubernetes import KubernetesBackend
 from scheduler.backends.local import LocalBackend
 from tests.contract.descriptions import (
+    CHECKED_FILES,
     CONFIGURED_FILES,
     Shell,
     end,
@@ -116,7 +117,7 @@ def fake_cluster() -> Iterator[FakeCluster]:
 @pytest.fixture(scope="session")
 def real_bundles(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Serve the folders of this suite's lessons from a namespace of the real cluster."""
-    specs = [environment(), environment(files=CONFIGURED_FILES)]
+    specs = [environment(files=files) for files in (None, CONFIGURED_FILES, CHECKED_FILES)]
     with bundle_service(kubeconfig_of_run(request.config), *specs) as service:
         yield service
 

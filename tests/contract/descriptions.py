@@ -40,6 +40,11 @@ SCRIPT = "print('configured')"
 CONFIGURED_FILES = {"stage0/configs/linux1.py": SCRIPT, "stage1/configs/linux1.py": SCRIPT}
 """A script for each of two stages."""
 
+CHECKED_FILES = {
+    "checks/made.py": "import os; assert os.environ['OBJECTIVE_OTHER'] == 'a $(value) for $1'"
+}
+"""A script that judges an objective."""
+
 
 def bundle_of(files: Mapping[str, str]) -> bytes:
     """Return a lesson's folder as tar.gz."""
@@ -67,6 +72,7 @@ def environment(
     stages: Sequence[Mapping[str, str]] = ({},),
     connections: Sequence[ConnectionSpec] = (),
     slug: str = "contract",
+    hidden: Sequence[str] = (),
 ) -> EnvironmentSpec:
     """Return a new environment; each of ``stages`` maps endpoints to configuration files."""
     bundle = bundle_of(files or {"stage0/guide.md": "# Guide"})
@@ -80,6 +86,7 @@ def environment(
             endpoints=endpoints or (endpoint(),),
             stages=tuple(StageSpec(configurations=dict(stage)) for stage in stages),
             connections=tuple(connections),
+            hidden=tuple(hidden),
         ),
         access_password=uuid4().hex,
         read_bundle=lambda: bundle,

@@ -11,13 +11,25 @@ from django.conf import settings
 from scheduler.backends.base import (
     BackendRejected,
     EnvironmentRef,
+    EnvironmentSpec,
+    JobObservation,
     Phase,
     PresentationSpec,
     ReasonCode,
+    check_name,
 )
+from scheduler.backends.file_checks import KEPT_CHECKS
 from tests.contract.conftest import Kind
-from tests.contract.descriptions import CONFIGURED_FILES, SHELL, UTILITY, endpoint, observe
+from tests.contract.descriptions import (
+    CHECKED_FILES,
+    CONFIGURED_FILES,
+    SHELL,
+    UTILITY,
+    endpoint,
+    observe,
+)
 
+CHECKED = {"files": CHECKED_FILES, "hidden": tuple(CHECKED_FILES)}
 CONFIGURED = {
     "files": CONFIGURED_FILES,
     "stages": [{"linux1": name} for name in CONFIGURED_FILES],
@@ -146,6 +158,59 @@ def test_configuration_of_what_is_gone_is_refused(kind: Kind) -> None:
 
     with pytest.raises(BackendRejected) as refusal:
         kind.backend.configure(spec, stage=0, endpoint="linux1", run=1)
+
+    assert refusal.value.reason_code == ReasonCode.VANISHED
+
+
+def check(kind: Kind, spec: EnvironmentSpec, *, stage: int = 0, run: int = 1) -> JobObservation:
+    """Have a file judge an objective, and return what it said in the end."""
+    kind.backend.run_check(
+        spec,
+        stage=stage,
+        slug="made",
+        endpoint="linux2",
+        path="checks/made.py",
+        language="python",
+        environment={"OBJECTIVE_OTHER": "a $(value) for $1"},
+        timeout_seconds=10,
+        run=run,
+    )
+    key = check_name(stage, "made"), run
+    assert kind.wait_until(
+        lambda: observe(kind.backend, spec).jobs[key].phase not in (Phase.STARTING, Phase.RUNNING)
+    )
+    return observe(kind.backend, spec).jobs[key]
+
+
+def test_a_file_judges_an_endpoint_that_has_no_configuration(kind: Kind) -> None:
+    spec = kind.environment(endpoint("linux1"), endpoint("linux2"), **CHECKED)
+    kind.start(spec)
+
+    judged = [check(kind, spec, stage=stage, run=7) for stage in (0, 0, 1)]
+
+    assert [(job.phase, job.broken) for job in judged] == [(Phase.SUCCEEDED, False)] * 3
+    assert set(observe(kind.backend, spec).jobs) == {
+        (check_name(0, "made"), 7),
+        (check_name(1, "made"), 7),
+    }
+
+
+def test_of_many_checks_the_newest_are_kept(kind: Kind) -> None:
+    spec = kind.environment(endpoint("linux1"), endpoint("linux2"), **CHECKED)
+    kind.start(spec)
+
+    for run in range(1, KEPT_CHECKS + 4):
+        check(kind, spec, run=run)
+
+    runs = sorted(run for _, run in observe(kind.backend, spec).jobs)
+    assert runs == [4, 5, 6][-KEPT_CHECKS:]
+
+
+def test_a_check_of_what_is_gone_is_refused(kind: Kind) -> None:
+    spec = kind.environment(endpoint("linux1"), endpoint("linux2"), **CHECKED)
+
+    with pytest.raises(BackendRejected) as refusal:
+        check(kind, spec)
 
     assert refusal.value.reason_code == ReasonCode.VANISHED
 

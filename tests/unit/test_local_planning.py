@@ -323,7 +323,7 @@ def test_jobs_run_as_authors_know_it() -> None:
     assert job_command(ansible, request) == [  # type: ignore[arg-type]
         *("ansible-playbook", "-vvvv", "-i", "linux1,", "/antidote/stage0/configs/linux1.py"),
     ]
-    variables = job_environment("linux1", configuration, plan)
+    variables = job_environment(request, configuration, plan)
     assert {
         "ANTIDOTE_TARGET_HOST": "linux1",
         "ANTIDOTE_TARGET_USERNAME": "antidote",

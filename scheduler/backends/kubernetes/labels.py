@@ -18,6 +18,8 @@ LESSON = PREFIX + "lesson"
 ENDPOINT = PREFIX + "endpoint"
 ROLE = PREFIX + "role"
 RUN = PREFIX + "run"
+STAGE = PREFIX + "stage"
+OBJECTIVE = PREFIX + "objective"
 
 ENDPOINTS = PREFIX + "endpoints"
 """An annotation of the namespace: which endpoints it was made for, separated by commas."""
@@ -28,6 +30,7 @@ class Role(StrEnum):
 
     ENDPOINT = "endpoint"
     CONFIGURATION = "configuration"
+    CHECK = "check"
     GUIDE = "guide"
 
 

@@ -16,6 +16,7 @@ PULL_SECRET = "registry"  # noqa: S105 - the name of an object
 ENDPOINT_CONTAINER = "endpoint"
 FOLDER_CONTAINER = "folder"
 CONFIGURATION_CONTAINER = "configuration"
+CHECK_CONTAINER = "check"
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{12}")
@@ -63,6 +64,11 @@ def connection_name(index: int, a: str, b: str) -> str:
 def job_name(endpoint: str, run: int) -> str:
     """Return the name of the Job that configures an endpoint in one run."""
     return dns_label(endpoint, str(run))
+
+
+def check_job_name(check: str, run: int) -> str:
+    """Return the name of the Job of one run of a check, which is named as no endpoint can be."""
+    return dns_label(check, str(run))
 
 
 def bridge_name(namespace: str, connection: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scheduler.backends.base import (
@@ -13,11 +13,23 @@ from scheduler.backends.base import (
     JobObservation,
     Phase,
     ReasonCode,
+    check_name,
+    is_check,
 )
+from scheduler.backends.file_checks import KEPT_CHECKS, read_verdict
 from scheduler.backends.kubernetes.deletion import is_terminating, obstacles
-from scheduler.backends.kubernetes.labels import ENDPOINT, ENDPOINTS, ROLE, RUN, Role, ref_of
+from scheduler.backends.kubernetes.labels import (
+    ENDPOINT,
+    ENDPOINTS,
+    OBJECTIVE,
+    ROLE,
+    RUN,
+    STAGE,
+    Role,
+    ref_of,
+)
 from scheduler.backends.kubernetes.manifests.types import Manifest
-from scheduler.backends.kubernetes.names import namespace_name
+from scheduler.backends.kubernetes.names import CHECK_CONTAINER, namespace_name
 from scheduler.backends.kubernetes.phases import Standing, pod_standing
 
 JobKey = tuple[str, int]
@@ -78,7 +90,7 @@ def _environment(
     helpers: dict[JobKey, Manifest] = {}
     for pod in pods:
         labels = pod["metadata"].get("labels") or {}
-        if labels.get(ROLE) == Role.CONFIGURATION:
+        if labels.get(ROLE) in {Role.CONFIGURATION, Role.CHECK}:
             if (key := _job_key(labels)) is not None:
                 helpers[key] = pod
         elif ENDPOINT in labels:
@@ -89,16 +101,18 @@ def _environment(
     }
     found = {}
     for job in jobs:
-        key = _job_key(job["metadata"].get("labels") or {})
+        labels = job["metadata"].get("labels") or {}
+        key = _job_key(labels)
         if key is not None:
-            found[key] = _job(job, helpers.get(key), now)
+            look = _check if labels.get(ROLE) == Role.CHECK else _job
+            found[key] = look(job, helpers.get(key), now)
     worst = _worst(endpoints.values())
     return EnvironmentObservation(
         phase=worst.phase,
         reason=worst.reason,
         message=worst.message,
         endpoints=endpoints,
-        jobs=found,
+        jobs=_without_old_checks(found),
     )
 
 
@@ -147,8 +161,38 @@ def _ports(pod: Manifest) -> list[int]:
 
 
 def _job_key(labels: Mapping[str, str]) -> JobKey | None:
-    run = labels.get(RUN, "")
-    return (labels.get(ENDPOINT, ""), int(run)) if run.isdecimal() else None
+    run, stage = labels.get(RUN, ""), labels.get(STAGE, "")
+    if not run.isdecimal():
+        return None
+    if labels.get(ROLE) != Role.CHECK:
+        return labels.get(ENDPOINT, ""), int(run)
+    return (check_name(int(stage), labels.get(OBJECTIVE, "")), int(run)) if stage else None
+
+
+def _without_old_checks(jobs: Mapping[JobKey, JobObservation]) -> dict[JobKey, JobObservation]:
+    """Leave out the runs of checks that the cluster has not yet removed."""
+    runs: dict[str, list[int]] = defaultdict(list)
+    for name, run in jobs:
+        runs[name].append(run)
+    newest = {name: sorted(numbers)[-KEPT_CHECKS:] for name, numbers in runs.items()}
+    return {
+        (name, run): job
+        for (name, run), job in jobs.items()
+        if not is_check(name) or run in newest[name]
+    }
+
+
+def _check(job: Manifest, pod: Manifest | None, now: datetime) -> JobObservation:
+    """Read a check's verdict from its pod, which tells more than the job, and earlier."""
+    if (verdict := read_verdict(_last_words(pod))) is not None:
+        phase = Phase.SUCCEEDED if verdict.outcome == "passed" else Phase.FAILED
+        broken = verdict.outcome == "broken"
+        return JobObservation(phase, verdict.message, verdict.log_tail, broken=broken)
+    seen = _job(job, pod, now)
+    if seen.phase == Phase.SUCCEEDED and pod is not None and not _has_ended(pod):
+        # Pods were listed before jobs.
+        return JobObservation(Phase.RUNNING)
+    return replace(seen, broken=seen.phase == Phase.FAILED)
 
 
 def _job(job: Manifest, pod: Manifest | None, now: datetime) -> JobObservation:
@@ -175,6 +219,19 @@ def _job(job: Manifest, pod: Manifest | None, now: datetime) -> JobObservation:
     if standing.phase == Phase.STARTING:
         return JobObservation(Phase.STARTING, standing.message)
     return JobObservation(Phase.RUNNING)
+
+
+def _has_ended(pod: Manifest) -> bool:
+    return (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _last_words(pod: Manifest | None) -> str:
+    """Return the termination message of a check."""
+    for container in ((pod or {}).get("status") or {}).get("containerStatuses") or ():
+        if container["name"] == CHECK_CONTAINER:
+            ended = (container.get("state") or {}).get("terminated") or {}
+            return str(ended.get("message") or "")
+    return ""
 
 
 def _helper_standing(pod: Manifest | None, now: datetime) -> Standing:

@@ -27,6 +27,7 @@ from scheduler.backends.base import (
     Phase,
     ReasonCode,
     RuntimeBackend,
+    check_name,
 )
 from scheduler.backends.local import cgroups, control, planning, preflight
 from scheduler.backends.local.bundles import DamagedBundle, bundle_open
@@ -34,7 +35,7 @@ from scheduler.backends.local.folders import EnvironmentFolder, InstanceFolders
 from scheduler.backends.local.host import host_plan
 from scheduler.backends.local.namespaces import unused_uid
 from scheduler.backends.local.plan import Plan
-from scheduler.backends.local.state import State
+from scheduler.backends.local.state import State, parse_job_key
 from scheduler.backends.local.supervisor import process_start
 
 logger = logging.getLogger(__name__)
@@ -113,15 +114,46 @@ class LocalBackend(RuntimeBackend):
 
     def configure(self, spec: EnvironmentSpec, *, stage: int, endpoint: str, run: int) -> None:
         planning.configuration_check(spec.lesson, stage=stage, endpoint=endpoint)
-        folder = self._folders.environment(spec.ref.name)
-        if not folder.is_alive() or folder.ending_for() >= 0:
-            raise BackendRejected(reason="the environment is gone", reason_code=ReasonCode.VANISHED)
         message: dict[str, Any] = {
             "endpoint": endpoint,
             "run": run,
             "stage": stage,
             "timeout_seconds": settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS,
         }
+        self._request(spec.ref, message)
+
+    def run_check(
+        self,
+        spec: EnvironmentSpec,
+        *,
+        stage: int,
+        slug: str,
+        endpoint: str,
+        path: str,
+        language: str,
+        environment: Mapping[str, str],
+        timeout_seconds: float,
+        run: int,
+    ) -> None:
+        planning.job_check(spec.lesson, endpoint=endpoint, language=language)
+        message: dict[str, Any] = {
+            "endpoint": endpoint,
+            "run": run,
+            "stage": stage,
+            "timeout_seconds": timeout_seconds,
+            "check": {
+                "name": check_name(stage, slug),
+                "path": path,
+                "language": language,
+                "environment": dict(environment),
+            },
+        }
+        self._request(spec.ref, message)
+
+    def _request(self, ref: EnvironmentRef, message: dict[str, Any]) -> None:
+        folder = self._folders.environment(ref.name)
+        if not folder.is_alive() or folder.ending_for() >= 0:
+            raise BackendRejected(reason="the environment is gone", reason_code=ReasonCode.VANISHED)
         try:
             control.request(folder.path, message)
         except OSError as error:
@@ -270,14 +302,12 @@ def _observation(state: State) -> EnvironmentObservation:
             for name, endpoint in state["endpoints"].items()
         },
         jobs={
-            _job_key(key): JobObservation(
-                phase=Phase(job["phase"]), message=job["message"], log_tail=job["log_tail"]
+            parse_job_key(key): JobObservation(
+                phase=Phase(job["phase"]),
+                message=job["message"],
+                log_tail=job["log_tail"],
+                broken=job.get("broken", False),
             )
             for key, job in state["jobs"].items()
         },
     )
-
-
-def _job_key(key: str) -> tuple[str, int]:
-    endpoint, _, run = key.rpartition("/")
-    return endpoint, int(run)

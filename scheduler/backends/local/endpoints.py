@@ -108,9 +108,10 @@ class Endpoint:
         )
 
     def unpack(self, bundle_fd: int) -> None:
-        """Give it its own copy of the lesson's folder."""
+        """Give it its own copy of the lesson's folder, without what only jobs may read."""
+        hidden = frozenset(self._lesson["hidden"])
         try:
-            extract(bundle_fd, self.disk / "antidote")
+            extract(bundle_fd, self.disk / "antidote", without=hidden)
         except UnsafeBundle as error:
             raise OSError(0, str(error)) from error
 

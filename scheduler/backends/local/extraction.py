@@ -9,6 +9,7 @@ import os
 import posixpath
 import shutil
 import tarfile
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 
@@ -16,8 +17,11 @@ class UnsafeBundle(Exception):
     """A bundle holds something other than files and folders below its own root."""
 
 
-def extract(bundle_fd: int, target: Path) -> None:
-    """Unpack the tar.gz that ``bundle_fd`` holds; the position of the file is moved."""
+def extract(bundle_fd: int, target: Path, *, without: Collection[str] = ()) -> None:
+    """Unpack the tar.gz that ``bundle_fd`` holds; the position of the file is moved.
+
+    ``without`` names files that are left out.
+    """
     os.lseek(bundle_fd, 0, os.SEEK_SET)
     with (
         os.fdopen(os.dup(bundle_fd), "rb") as file,
@@ -25,6 +29,8 @@ def extract(bundle_fd: int, target: Path) -> None:
         tarfile.open(fileobj=unzipped, mode="r:") as archive,
     ):
         for member in archive:
+            if posixpath.normpath(member.name) in without:
+                continue
             _extract_member(archive, member, target)
 
 

@@ -1,4 +1,4 @@
-"""Configuration jobs: authors' code in a sandbox of its own on the lesson's network."""
+"""Authors' code that configures and checks, in a sandbox of its own on the lesson's network."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from scheduler.backends.file_checks import KEPT_CHECKS, check_command, read_verdict
 from scheduler.backends.local import launching, limits, network, rootfs, sandbox
 from scheduler.backends.local.cgroups import ControlGroups
 from scheduler.backends.local.extraction import UnsafeBundle, extract
@@ -13,23 +14,41 @@ from scheduler.backends.local.identity import etc_files
 from scheduler.backends.local.loop import Loop
 from scheduler.backends.local.output import Tail
 from scheduler.backends.local.plan import ConfigurationPlan, HostPlan, InterfacePlan, Plan
-from scheduler.backends.local.state import JobState, job_key
+from scheduler.backends.local.state import JobState, job_key, parse_job_key
 
 USER = "configurator"
 HOME = f"/home/{USER}"
 
 _LOG_BYTES = 16_000
+_VERDICT_BYTES = 8000
+_CHECK_GRACE_SECONDS = 10
+_ENDED = ("succeeded", "failed")
 _ADDRESSES = 250
 _FIRST_MAC = 0x020000
 
 
+class CheckRequest(NamedTuple):
+    """The file of a check, below the lesson's folder; ``name`` is its job's."""
+
+    name: str
+    path: str
+    language: str
+    environment: dict[str, str]
+
+
 class JobRequest(NamedTuple):
-    """One run of an endpoint's configuration for a stage."""
+    """One run of a check, or of an endpoint's configuration for a stage."""
 
     endpoint: str
     run: int
     stage: int
     timeout_seconds: float
+    check: CheckRequest | None = None
+
+    @property
+    def key(self) -> str:
+        """Its key in the state."""
+        return job_key(self.check.name if self.check else self.endpoint, self.run)
 
 
 class Changed(Protocol):
@@ -67,14 +86,23 @@ class Jobs:
 
     def submit(self, request: JobRequest) -> None:
         """Take a job; one that is known already changes nothing."""
-        key = job_key(request.endpoint, request.run)
+        key = request.key
         if key in self._states or request.endpoint not in self._endpoints:
             return
-        self._states[key] = JobState(phase="starting", message="", log_tail="")
+        if request.check:
+            self._forget_runs(request.check.name)
+        self._states[key] = JobState(phase="starting", message="", log_tail="", broken=False)
         self._waiting.append(request)
         self._changed()
         if self._is_open:
             self.open()
+
+    def _forget_runs(self, name: str) -> None:
+        """Make room for one more run of a check."""
+        keys = [key for key in self._states if parse_job_key(key)[0] == name]
+        for key in sorted(keys, key=parse_job_key, reverse=True)[KEPT_CHECKS - 1 :]:
+            if self._states[key]["phase"] in _ENDED:
+                del self._states[key]
 
     def open(self) -> None:
         """Start everything that waits."""
@@ -84,7 +112,8 @@ class Jobs:
             try:
                 self._start(request)
             except (OSError, UnsafeBundle) as error:
-                self._finish(request, "failed", f"the configurator did not start: {error}")
+                message = f"the configurator did not start: {error}"
+                self._finish(request, "failed", message, broken=True)
 
     def _start(self, request: JobRequest) -> None:
         configuration = self._endpoints[request.endpoint]["configuration"]
@@ -110,7 +139,7 @@ class Jobs:
                 f"--nofile={limits.OPEN_FILES}",
                 *job_command(configuration, request),
             ],
-            job_environment(request.endpoint, configuration, self._plan),
+            job_environment(request, configuration, self._plan),
             groups=self._groups,
             member=self._member,
             gated=True,
@@ -123,7 +152,7 @@ class Jobs:
         finally:
             # Without the byte it gives up.
             os.close(launched.stdin)
-        self._states[job_key(request.endpoint, request.run)]["phase"] = "running"
+        self._states[request.key]["phase"] = "running"
         self._changed()
 
     def _connect(self, launched: launching.Launched, number: int) -> None:
@@ -163,25 +192,36 @@ class Jobs:
 
     def log_changed(self, request: JobRequest, log: str) -> None:
         """Keep the end of a job's output."""
-        self._states[job_key(request.endpoint, request.run)]["log_tail"] = log
+        self._states[request.key]["log_tail"] = log
         self._changed(soon=False)
 
-    def _finish(self, request: JobRequest, phase: str, message: str) -> None:
-        state = self._states[job_key(request.endpoint, request.run)]
-        if state["phase"] in ("succeeded", "failed"):
+    def _finish(
+        self, request: JobRequest, phase: str, message: str, *, broken: bool = False
+    ) -> None:
+        state = self._states[request.key]
+        if state["phase"] in _ENDED:
             return
         state["phase"] = phase
         state["message"] = message
+        state["broken"] = broken
         self._changed()
 
-    def ended(self, request: JobRequest, own: Path, code: int, *, late: bool) -> None:
+    def ended(self, request: JobRequest, own: Path, code: int, *, late: bool, printed: str) -> None:
         """Record how a job ended and remove its folders."""
         shutil.rmtree(own, ignore_errors=True)
-        if late:
-            message = f"the configuration took longer than {request.timeout_seconds:g} s"
-            self._finish(request, "failed", message)
-        elif code != 0:
-            self._finish(request, "failed", f"the configuration ended with code {code}")
+        verdict = read_verdict(printed) if request.check else None
+        kind = "check" if request.check else "configuration"
+        broken = request.check is not None
+        if verdict is not None:
+            self._states[request.key]["log_tail"] = verdict.log_tail
+            phase = "succeeded" if verdict.outcome == "passed" else "failed"
+            self._finish(request, phase, verdict.message, broken=verdict.outcome == "broken")
+        elif late:
+            message = f"the {kind} took longer than {request.timeout_seconds:g} s"
+            self._finish(request, "failed", message, broken=broken)
+        elif code != 0 or broken:
+            message = f"the {kind} ended with code {code}"
+            self._finish(request, "failed", message, broken=broken)
         else:
             self._finish(request, "succeeded", "")
 
@@ -204,10 +244,13 @@ class _Job:
         self._tail = Tail(loop, self._launched.stdout, size=_LOG_BYTES, on_data=self._on_output)
         Tail(loop, self._launched.stderr, size=_LOG_BYTES)
         loop.on_exit(self._launched.pid, self._on_exit)
-        loop.after(self._request.timeout_seconds, self._on_deadline)
+        # A check keeps to its time by itself, and says so.
+        grace = _CHECK_GRACE_SECONDS if self._request.check else 0
+        loop.after(self._request.timeout_seconds + grace, self._on_deadline)
 
     def _on_output(self, _data: bytes) -> None:
-        self._jobs.log_changed(self._request, self._tail.text)
+        if self._request.check is None:
+            self._jobs.log_changed(self._request, self._tail.text)
 
     def _on_deadline(self) -> None:
         if self._running:
@@ -218,24 +261,36 @@ class _Job:
     def _on_exit(self, code: int) -> None:
         self._running = False
         self._tail.close()
-        self._jobs.ended(self._request, self._own, code, late=self._late)
+        self._jobs.ended(self._request, self._own, code, late=self._late, printed=self._tail.text)
 
 
 def job_command(configuration: ConfigurationPlan, request: JobRequest) -> list[str]:
-    """Return what configures an endpoint for a stage, as authors know it."""
+    """Return what checks, or what configures an endpoint for a stage as authors know it."""
+    if (check := request.check) is not None:
+        return check_command(
+            verdict="-",
+            size=_VERDICT_BYTES,
+            language=check.language,
+            endpoint=request.endpoint,
+            path=f"/antidote/{check.path}",
+            timeout_seconds=request.timeout_seconds,
+        )
     file = f"/antidote/{configuration['files'][str(request.stage)]}"
     if configuration["kind"] == "python":
         return ["python", file]
     return ["ansible-playbook", "-vvvv", "-i", f"{request.endpoint},", file]
 
 
-def job_environment(endpoint: str, configuration: ConfigurationPlan, plan: Plan) -> dict[str, str]:
+def job_environment(
+    request: JobRequest, configuration: ConfigurationPlan, plan: Plan
+) -> dict[str, str]:
     """Return the variables that authors' code may rely on.
 
     Ansible speaks SSH by paramiko, which comes with this installation, and finds user and
     password where a playbook names none.
     """
     return {
+        **(request.check.environment if request.check else {}),
         "PATH": _search_path(plan),
         "HOME": HOME,
         "USER": USER,
@@ -243,7 +298,7 @@ def job_environment(endpoint: str, configuration: ConfigurationPlan, plan: Plan)
         "PYTHONPATH": sandbox.SITE_PACKAGES_INSIDE,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
-        "ANTIDOTE_TARGET_HOST": endpoint,
+        "ANTIDOTE_TARGET_HOST": request.endpoint,
         "ANTIDOTE_TARGET_USERNAME": configuration["username"],
         "ANTIDOTE_TARGET_PASSWORD": configuration["password"],
         "ANSIBLE_HOST_KEY_CHECKING": "False",

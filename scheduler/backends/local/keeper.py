@@ -11,7 +11,7 @@ from scheduler.backends.local import launching, limits, namespaces, network
 from scheduler.backends.local.causes import step
 from scheduler.backends.local.cgroups import ControlGroups
 from scheduler.backends.local.endpoints import Endpoint
-from scheduler.backends.local.jobs import JobRequest, Jobs
+from scheduler.backends.local.jobs import CheckRequest, JobRequest, Jobs
 from scheduler.backends.local.loop import Loop
 from scheduler.backends.local.memory import Watchdog
 from scheduler.backends.local.plan import Plan
@@ -181,12 +181,14 @@ class _Keeper:
                 print(f"control: {error!r}", flush=True)
 
     def _handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        check = request.get("check")
         self._jobs.submit(
             JobRequest(
                 endpoint=request["endpoint"],
                 run=request["run"],
                 stage=request["stage"],
                 timeout_seconds=request["timeout_seconds"],
+                check=CheckRequest(**check) if check else None,
             )
         )
         return {"accepted": True}

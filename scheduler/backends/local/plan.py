@@ -72,7 +72,7 @@ class Plan(TypedDict):
     """One environment.
 
     ``gateway`` is the supervisor's own address on the bridge, ``job_addresses`` what the addresses
-    of configuration jobs begin with.
+    of jobs begin with. ``hidden`` are the files of the lesson's folder that endpoints do not get.
     """
 
     name: str
@@ -84,5 +84,6 @@ class Plan(TypedDict):
     prefix_length: int
     hosts: dict[str, str]
     job_addresses: str
+    hidden: list[str]
     endpoints: list[EndpointPlan]
     links: list[LinkPlan]

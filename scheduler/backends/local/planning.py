@@ -73,6 +73,14 @@ def configuration_check(lesson: LessonSpec, *, stage: int, endpoint: str) -> str
     return file
 
 
+def job_check(lesson: LessonSpec, *, endpoint: str, language: str) -> None:
+    """Raise BackendRejected for a check that no job could do."""
+    if endpoint not in {entry.name for entry in lesson.endpoints}:
+        raise BackendRejected(reason=f"there is no endpoint {endpoint!r}")
+    if language not in ("python", "ansible"):
+        raise BackendRejected(reason=f"checks are not written in {language!r}")
+
+
 def user_name(endpoint: EndpointSpec) -> str:
     """Return the name of the endpoint's one user."""
     return endpoint.image.ssh_user or DEFAULT_USER
@@ -113,6 +121,7 @@ def environment_plan(
         prefix_length=subnet.prefixlen,
         hosts=addresses,
         job_addresses=str(subnet[_FIRST_JOB]).rpartition(".")[0],
+        hidden=list(lesson.hidden),
         endpoints=endpoints,
         links=links,
     )

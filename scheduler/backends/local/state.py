@@ -19,10 +19,11 @@ class JobState(TypedDict):
     phase: str
     message: str
     log_tail: str
+    broken: bool
 
 
 class State(TypedDict):
-    """``jobs`` is keyed by ``endpoint/run``; ``control_groups`` says which limits root added."""
+    """``jobs`` is keyed by ``name/run``; ``control_groups`` says which limits root added."""
 
     phase: str
     reason: str
@@ -35,9 +36,15 @@ class State(TypedDict):
 FILE_NAME = "state.json"
 
 
-def job_key(endpoint: str, run: int) -> str:
+def job_key(name: str, run: int) -> str:
     """Return the key of a job in ``State.jobs``."""
-    return f"{endpoint}/{run}"
+    return f"{name}/{run}"
+
+
+def parse_job_key(key: str) -> tuple[str, int]:
+    """Return the name and the run of a job."""
+    name, _, run = key.rpartition("/")
+    return name, int(run)
 
 
 class StateFile:

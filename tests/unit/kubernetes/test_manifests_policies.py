@@ -184,11 +184,11 @@ def test_syringe_may_live_in_another_namespace() -> None:
     ("settings", "roles"),
     [
         ({}, None),
-        ({"configuration_egress": "internet"}, ["configuration"]),
+        ({"configuration_egress": "internet"}, ["configuration", "check"]),
         ({"egress": "internet"}, ["endpoint", "guide"]),
         (
             {"egress": "internet", "configuration_egress": "internet"},
-            ["configuration", "endpoint", "guide"],
+            ["configuration", "check", "endpoint", "guide"],
         ),
     ],
 )

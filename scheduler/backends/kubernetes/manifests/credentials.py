@@ -51,7 +51,7 @@ def secrets(spec: EnvironmentSpec, options: Options) -> list[Manifest]:
         **{
             configuration_password_key(endpoint.name): configuration_login(spec, endpoint).password
             for endpoint in spec.lesson.endpoints
-            if endpoint.configuration_type
+            if endpoint.configuration_type or spec.lesson.hidden
         },
     }
     found = [_secret(SECRET, "Opaque", texts, spec, options)]

@@ -28,18 +28,25 @@ echo "$BUNDLE_SHA256  bundle" | sha256sum -c >/dev/null
 rm -rf unpacked
 mkdir unpacked
 tar -xzof bundle -C unpacked
+for hidden; do rm -f "unpacked/$hidden"; done
 rm bundle
 mv unpacked {_LESSON}
 """
 
 
-def fetch_container(spec: EnvironmentSpec, resources: Manifest, options: Options) -> Manifest:
-    """Return the init container; with the pod's own resources it needs no more room than it."""
+def fetch_container(
+    spec: EnvironmentSpec, resources: Manifest, options: Options, *, for_job: bool = False
+) -> Manifest:
+    """Return the init container; with the pod's own resources it needs no more room than it.
+
+    Only a job's folder has all files in it.
+    """
+    hidden = () if for_job else spec.lesson.hidden
     return {
         "name": FOLDER_CONTAINER,
         "image": options.settings.fetch_image,
         "imagePullPolicy": options.settings.image_pull_policy,
-        "command": ["sh", "-ec", FETCH],
+        "command": ["sh", "-ec", FETCH, *(["fetch", *map(literal, hidden)] if hidden else [])],
         "workingDir": _MOUNT,
         "env": [
             secret_variable("BUNDLE_URL", BUNDLE_URL_KEY),
@@ -50,6 +57,11 @@ def fetch_container(spec: EnvironmentSpec, resources: Manifest, options: Options
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": _VOLUME, "mountPath": _MOUNT}],
     }
+
+
+def literal(text: str) -> str:
+    """Return what Kubernetes reads as this text in commands and variables: ``$(NAME)`` is one."""
+    return text.replace("$", "$$")
 
 
 def folder_volume(options: Options) -> Manifest:

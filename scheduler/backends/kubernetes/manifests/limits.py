@@ -14,8 +14,14 @@ _OVERHEAD: Manifest = {
 }
 
 
+_CHECKS_AT_ONCE = 3
+
+
 def resource_quota(spec: EnvironmentSpec, options: Options) -> Manifest:
-    """Return the quota: the sum of all pods, each configuration job running once at a time."""
+    """Return the quota: the sum of all pods, each configuration job running once at a time.
+
+    Checks of files run a few at a time, too; one that finds no room waits for it.
+    """
     endpoints = [
         container_resources(endpoint.image.resources, options.settings)
         for endpoint in spec.lesson.endpoints
@@ -25,6 +31,9 @@ def resource_quota(spec: EnvironmentSpec, options: Options) -> Manifest:
         for endpoint in spec.lesson.endpoints
         if endpoint.configuration_type
     ]
+    jobs += [container_resources(ResourceSpec(), options.settings)] * min(
+        _CHECKS_AT_ONCE, len(spec.lesson.hidden)
+    )
     pods = len(endpoints) + len(jobs)
     overhead = [_OVERHEAD] * pods if options.settings.runtime_class else []
     return {

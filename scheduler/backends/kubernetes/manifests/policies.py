@@ -106,7 +106,7 @@ def _isolation(spec: EnvironmentSpec, options: Options) -> Manifest:
 def _roles_with_egress(settings: KubernetesEnvironment) -> list[str]:
     roles: list[str] = []
     if settings.configuration_egress == "internet":
-        roles.append(Role.CONFIGURATION.value)
+        roles.extend((Role.CONFIGURATION.value, Role.CHECK.value))
     if settings.egress == "internet":
         roles.extend((Role.ENDPOINT.value, Role.GUIDE.value))
     return roles
