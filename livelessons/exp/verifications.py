@@ -3,8 +3,6 @@
 The answer is that of the objectives, which are checked all the time; asking has them checked now.
 """
 
-from collections.abc import Mapping
-
 from django.http import HttpRequest, HttpResponse
 
 from lessons.specs import ObjectiveDict, complete_message_of, counting, stage_objectives
@@ -57,17 +55,18 @@ def verification_one(request: HttpRequest, verification_id: str) -> HttpResponse
 
 def _found(live_lesson: LiveLesson) -> HttpResponse:
     found = objectives_of(live_lesson)
+    passed = {slug for slug, row in found.items() if row.state == ObjectiveState.PASSED}
     open_ones = [
         (definition, found[definition["slug"]])
         for definition in counting(stage_objectives(live_lesson.spec, live_lesson.stage))
-        if found[definition["slug"]].state != ObjectiveState.PASSED
+        if definition["slug"] not in passed
     ]
     if not open_ones:
         message = complete_message_of(live_lesson.spec, live_lesson.stage) or _DONE
         return _verification(success=True, message=message)
     if not checks_on_of(live_lesson):
         return _verification(message=ChecksOff.template)
-    if any(_is_awaited(definition, row, found) for definition, row in open_ones):
+    if any(_is_awaited(definition, row, passed) for definition, row in open_ones):
         return _verification(working=live_lesson.state == State.READY, message=_CHECKING)
     definition, row = open_ones[0]
     if row.state == ObjectiveState.ERROR:
@@ -75,12 +74,10 @@ def _found(live_lesson: LiveLesson) -> HttpResponse:
     return _verification(message=row.message or definition["description"])
 
 
-def _is_awaited(
-    definition: ObjectiveDict, row: LiveObjective, found: Mapping[str, LiveObjective]
-) -> bool:
+def _is_awaited(definition: ObjectiveDict, row: LiveObjective, passed: set[str]) -> bool:
     """Say whether a check that was asked for, or a first one, has yet to end."""
     if row.state == ObjectiveState.WAITING:
-        return all(found[slug].state == ObjectiveState.PASSED for slug in definition["needs"])
+        return passed.issuperset(definition["needs"])
     return row.state == ObjectiveState.CHECKING or row.wishes > row.answered
 
 

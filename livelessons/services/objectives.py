@@ -47,18 +47,26 @@ MESSAGE_LENGTH = 500
 DETAIL_LENGTH = 16_000
 
 _LOOKED_AT = 20
-"""Rows looked at for each that may be taken, so that one livelesson cannot hide the others."""
+"""Rows looked at for each to be taken, so that a livelesson with many hides few of the others."""
 
 # Livelessons that somebody else holds are skipped with their objectives, so this waits for nobody.
 _CLAIM = f"""
     WITH due AS MATERIALIZED (
-        SELECT id, live_lesson_id, next_check_at, row_number() OVER (
+        SELECT id, live_lesson_id, next_check_at, running + row_number() OVER (
             PARTITION BY live_lesson_id ORDER BY next_check_at, position
-        ) AS turn
+        ) AS number
         FROM (
-            SELECT id, live_lesson_id, next_check_at, position
-            FROM livelessons_liveobjective
+            SELECT objective.id, live_lesson_id, next_check_at, position, running
+            FROM livelessons_liveobjective AS objective
+            JOIN livelessons_livelesson AS livelesson ON livelesson.id = live_lesson_id
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS running FROM livelessons_liveobjective AS other
+                WHERE other.live_lesson_id = livelesson.id
+                  AND other.claimed_until > statement_timestamp()
+            ) AS others
             WHERE next_check_at <= statement_timestamp()
+              AND {STANDS_STILL} AND livelesson.stage = objective.stage
+              AND running < %(per_live_lesson)s
             ORDER BY next_check_at
             LIMIT %(looked_at)s
         ) AS oldest
@@ -69,11 +77,7 @@ _CLAIM = f"""
         JOIN livelessons_livelesson AS livelesson ON livelesson.id = due.live_lesson_id
         WHERE objective.next_check_at <= statement_timestamp()
           AND {STANDS_STILL} AND livelesson.stage = objective.stage
-          AND due.turn + (
-              SELECT count(*) FROM livelessons_liveobjective AS running
-              WHERE running.live_lesson_id = due.live_lesson_id
-                AND running.claimed_until > statement_timestamp()
-          ) <= %(per_live_lesson)s
+          AND due.number <= %(per_live_lesson)s
         ORDER BY due.next_check_at
         LIMIT %(limit)s
         FOR NO KEY UPDATE OF objective, livelesson SKIP LOCKED

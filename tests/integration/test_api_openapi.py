@@ -8,8 +8,11 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
+from livelessons.services.objectives import checker_beat
 from livelessons.states import State
+from tests.conftest import objective_dict, stage_dict
 from tests.integration.offered import offer
+from tests.objectives import open_all
 
 pytestmark = pytest.mark.django_db
 
@@ -113,6 +116,40 @@ def test_the_answers_are_as_described(client, description, make_lesson, make_ses
     checked("POST", f"{one}/extend", **names)
     assert checked("POST", f"{one}/restart", **names).status_code == 409
     checked("DELETE", one, **names)
+
+
+def test_objectives_are_as_described(client, description, make_lesson, make_live_lesson):
+    stages = [
+        stage_dict(objective_dict("a"), objective_dict("b", needs=["a"]), gate=True),
+        stage_dict(),
+    ]
+    live_lesson = make_live_lesson(lesson=make_lesson(stages=stages), state=State.READY)
+    open_all(live_lesson)
+    address = f"/api/v1/livelessons/{live_lesson.pk}"
+    template = "/api/v1/livelessons/{live_lesson_id}"
+
+    def checked(method, path="", body=None, described=None):
+        response = client.generic(
+            method,
+            address + path,
+            json.dumps(body) if body is not None else b"",
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {live_lesson.session.secret}"},
+        )
+        answers = description["paths"][template + (described or path)][method.lower()]["responses"]
+        schema = answers[str(response.status_code)]["content"]["application/json"]["schema"]
+        check(description, schema, response.json())
+        return response.status_code
+
+    check_now = "/objectives/{slug}/check"
+    assert checked("GET") == 200
+    assert checked("POST", "/objectives/a/check", described=check_now) == 503
+    checker_beat(name="checker")
+    assert checked("POST", "/objectives/a/check", described=check_now) == 202
+    assert checked("POST", "/objectives/b/check", described=check_now) == 409
+    assert checked("POST", "/objectives/c/check", described=check_now) == 404
+    assert checked("POST", "/stage", {"stage": 1}) == 409
+    assert checked("GET") == 200
 
 
 @pytest.mark.parametrize("state", State.values)

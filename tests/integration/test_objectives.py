@@ -510,6 +510,21 @@ def test_the_oldest_go_first(make_ready):
     assert taken == [live_lesson.pk for live_lesson in reversed(live_lessons)]
 
 
+def test_those_that_cannot_be_checked_hide_nobody(make_ready, make_session):
+    names = [f"objective-{number}" for number in range(25)]
+    busy = make_ready(stage_dict(*map(objective_dict, names)))
+    assert len(claim(per_live_lesson=3)) == 3
+    changing = make_ready(stage_dict(*map(objective_dict, names)), stage_dict())
+    LiveLesson.objects.filter(pk=changing.pk).update(desired_stage=1)
+    for live_lesson in (busy, changing):
+        due_now(live_lesson)
+    last = make_ready(stage_dict(objective_dict("a")))
+
+    (claimed,) = claim(limit=1, per_live_lesson=3)
+
+    assert claimed.live_lesson == last
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -78,7 +78,7 @@ async def test_typing_has_objectives_checked_soon(gateway: RunningGateway, runni
         await woken()
         for _ in range(2):
             await sync_to_async(back_off)()
-            await socket.send(b"touch notes.txt\r")
+            await socket.send(b"true\r")
             await woken()
 
 
