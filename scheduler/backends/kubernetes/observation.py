@@ -228,7 +228,7 @@ def _has_ended(pod: Manifest) -> bool:
 def _last_words(pod: Manifest | None) -> str:
     """Return the termination message of a check."""
     for container in ((pod or {}).get("status") or {}).get("containerStatuses") or ():
-        if container["name"] == CHECK_CONTAINER:
+        if container.get("name") == CHECK_CONTAINER:
             ended = (container.get("state") or {}).get("terminated") or {}
             return str(ended.get("message") or "")
     return ""

@@ -18,7 +18,7 @@ from scheduler.backends.base import BackendRejected, BackendUnavailable
 from scheduler.backends.kubernetes.client import Cluster
 from scheduler.backends.kubernetes.deletion import is_terminating
 from scheduler.backends.kubernetes.failures import Expired
-from scheduler.backends.kubernetes.labels import instance_selector, ref_of
+from scheduler.backends.kubernetes.labels import ROLE, Role, instance_selector, ref_of
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from scheduler.backends.kubernetes.phases import pod_standing
 from syringe_project.environment import touch_heartbeat_file
@@ -220,8 +220,10 @@ class _Follower:
 
     def _known_of(self, manifest: Manifest) -> tuple[str, _Known | None]:
         metadata = _metadata(manifest)
-        ref = ref_of(metadata.get("labels") or {})
-        if ref is None:
+        labels = metadata.get("labels") or {}
+        ref = ref_of(labels)
+        # Whoever asked for a check looks after it.
+        if ref is None or labels.get(ROLE) == Role.CHECK:
             return "", None
         return str(metadata["uid"]), _Known(ref.live_lesson_id, appearance(self.kind, manifest))
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -83,11 +83,11 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def fetch(
-    folder: Path, server: Server, path: str, digest: str = DIGEST
+    folder: Path, server: Server, path: str, digest: str = DIGEST, hidden: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
     folder.mkdir(exist_ok=True)
     return subprocess.run(
-        [shutil.which("sh", path=path) or "sh", "-ec", FETCH],
+        [shutil.which("sh", path=path) or "sh", "-ec", FETCH, "fetch", *hidden],
         cwd=folder,
         env={
             "PATH": path,
@@ -116,6 +116,15 @@ def test_the_folder_is_unpacked_and_nothing_else_is_left(
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "volume" / "lesson") == FILES
     assert [entry.name for entry in (tmp_path / "volume").iterdir()] == ["lesson"]
+
+
+def test_hidden_files_are_taken_out(tmp_path: Path, server: Server, path: str) -> None:
+    hidden, *others = sorted(FILES)
+
+    done = fetch(tmp_path / "volume", server, path, hidden=[hidden, "not/there at all"])
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(contents(tmp_path / "volume" / "lesson")) == others
 
 
 def test_it_waits_for_a_way_out(tmp_path: Path, server: Server, path: str) -> None:
