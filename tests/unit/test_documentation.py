@@ -7,7 +7,7 @@ from syringe_project.environment import Environment
 from syringe_project.settings_table import README, with_table
 
 ROOT = Path(__file__).resolve().parents[2]
-APPS = ("curriculum", "gateway", "gc", "lessons", "livelessons", "scheduler", "web")
+APPS = ("curriculum", "events", "gateway", "gc", "lessons", "livelessons", "scheduler", "web")
 
 
 def test_the_readme_lists_every_setting_as_it_is():
