@@ -23,6 +23,8 @@ _UNKNOWN_FIELD = "failed to create typed patch object"
 class Expired(BackendUnavailable):
     """The resource version is too old: list again, and watch from there."""
 
+    code = "resource_version_expired"
+
 
 def failure(
     action: str,
