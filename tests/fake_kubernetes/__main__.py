@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.fake_kubernetes.cluster import FakeCluster
 from tests.fake_kubernetes.controllers.behaviour import Behaviour
+from tests.fake_kubernetes.faults import Fault
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("--kubeconfig", type=Path, required=True, help="file to write")
     parser.add_argument("--version", default="", help="such as 1.29; the newest known by default")
     parser.add_argument("--latency", type=float, default=0.035, help="seconds until a pod is Ready")
+    parser.add_argument("--call-latency", type=float, default=0, help="seconds before each answer")
     parser.add_argument("--listen", action="store_true", help="let pods answer on their ports")
     arguments = parser.parse_args()
     stop = threading.Event()
@@ -31,6 +33,8 @@ def main() -> None:
         behaviour=behaviour,
         listen=arguments.listen,
     ) as cluster:
+        if arguments.call_latency:
+            cluster.faults.add(Fault(delay=arguments.call_latency, times=None))
         cluster.kubeconfig(arguments.kubeconfig)
         print(cluster.url, flush=True)
         stop.wait()

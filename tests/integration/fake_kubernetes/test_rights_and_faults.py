@@ -218,14 +218,17 @@ def test_connections_are_kept(cluster: FakeCluster) -> None:
 def test_it_serves_other_processes(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     command = [sys.executable, "-m", "tests.fake_kubernetes", "--kubeconfig", str(kubeconfig)]
-    with subprocess.Popen([*command, "--latency", "0"]) as process:
+    with subprocess.Popen([*command, "--latency", "0", "--call-latency", "0.2"]) as process:
         try:
             wait_until(kubeconfig.exists, seconds=30, what="the kubeconfig")
             api = config.new_client_from_config(str(kubeconfig))
+            began = time.monotonic()
             names = [one.metadata.name for one in client.CoreV1Api(api).list_namespace().items]
+            seconds = time.monotonic() - began
             api.close()
         finally:
             process.send_signal(signal.SIGTERM)
 
     assert "kube-system" in names
+    assert seconds > 0.2
     assert process.returncode == 0

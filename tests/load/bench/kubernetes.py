@@ -49,6 +49,9 @@ _REAL_IMAGE = "nginxinc/nginx-unprivileged:stable-alpine"
 
 _ANYBODY = json.dumps([{"ipBlock": {"cidr": "0.0.0.0/0"}}])
 _WITH, _WITHOUT = 300, 1500
+_CALL_SECONDS = 0.01
+"""How long the fake cluster thinks about each call: a real server asks etcd and its webhooks."""
+
 _DIRECT = """
 import time, uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -151,6 +154,7 @@ def _cluster(bench: Bench, folder: Path) -> Iterator[Mapping[str, str]]:
     command = [
         sys.executable, "-m", "tests.fake_kubernetes", "--kubeconfig", str(kubeconfig),
         "--latency", str(bench.scale.cluster_seconds), "--listen",
+        "--call-latency", str(_CALL_SECONDS),
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as server:
         try:
