@@ -41,7 +41,7 @@ class FakeCluster:
     ``rules`` everything is granted. ``version`` chooses schemas and behaviour, ``multus`` whether
     NetworkAttachmentDefinitions are installed. With ``listen`` pods answer on their ports.
     ``unsafe_sysctls`` are those that the node's kubelet is configured to allow; ``quota_seconds``
-    is how long a new quota refuses everything because nobody has counted yet.
+    is how long a new quota keeps nothing because nobody has counted yet.
     """
 
     def __init__(

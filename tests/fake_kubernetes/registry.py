@@ -122,7 +122,7 @@ class Registry:
             defaults.fill_in(kind, manifest)
             admission.mutate(self.store, kind, manifest)
             self._check(kind, manifest, None)
-            admission.check_policies(self.store, kind, manifest)
+            admission.check_policies(self.store, kind, manifest, dry=dry)
             if self.store.get(kind, (metadata.get("namespace", ""), metadata["name"])):
                 raise already_exists(kind, metadata["name"])
             if manager:

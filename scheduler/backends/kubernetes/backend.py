@@ -75,10 +75,14 @@ class KubernetesBackend(RuntimeBackend):
         end = time.monotonic() + _ENSURE_TIMEOUTS * options.settings.timeout_seconds
         self._check_kinds(cluster, contents)
         is_new = self._ensure_namespace(cluster, namespace, options.instance, spec.ref)
-        pods = [manifest for manifest in contents if manifest["kind"] == "Pod"]
-        if not is_new and _are_there(cluster, pods, options.instance, spec.ref):
-            # Pods come last, so nothing else is missing.
-            return
+        if not is_new:
+            pods = [manifest for manifest in contents if manifest["kind"] == "Pod"]
+            missing = _missing(cluster, pods, options.instance, spec.ref)
+            if not missing:
+                # Pods come last, so nothing else is missing.
+                return
+            # Servers charge the quota for what is asked for again, although it is there.
+            contents = [one for one in contents if one["kind"] != "Pod" or one in missing]
         for manifest in contents:
             if time.monotonic() > end:
                 raise BackendUnavailable(reason="the API server takes too long for a whole start")
@@ -252,18 +256,23 @@ def _create_pod(cluster: Cluster, pod: Manifest, instance: str, ref: Environment
     try:
         cluster.create(pod)
     except BackendRejected as error:
-        # Servers count what is asked for against the quota before they look whether it exists.
+        # Where another process was faster, servers look at the quota before they say so.
         full = error.reason_code == ReasonCode.NO_CAPACITY
-        if not (full and _are_there(cluster, [pod], instance, ref)):
+        if not full or _missing(cluster, [pod], instance, ref):
             raise
 
 
-def _are_there(
+def _missing(
     cluster: Cluster, pods: Iterable[Manifest], instance: str, ref: EnvironmentRef
-) -> bool:
+) -> list[Manifest]:
+    """Return those of the pods that do not exist."""
     found = cluster.list("Pod", labels=environments_selector(instance, [ref])).items
     present = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}
-    return all((pod["metadata"]["namespace"], pod["metadata"]["name"]) in present for pod in pods)
+    return [
+        pod
+        for pod in pods
+        if (pod["metadata"]["namespace"], pod["metadata"]["name"]) not in present
+    ]
 
 
 def _now() -> datetime:

@@ -44,13 +44,13 @@ def mutate(store: Store, kind: Kind, manifest: Manifest) -> None:
         _default_ingress_class(store, manifest)
 
 
-def check_policies(store: Store, kind: Kind, manifest: Manifest) -> None:
+def check_policies(store: Store, kind: Kind, manifest: Manifest, *, dry: bool) -> None:
     """Refuse what the policies of the namespace do not allow; quotas have the last word."""
     if kind is kinds.PODS:
         limits.check(store, manifest)
         pod_security.check(store, manifest)
     if kind.namespaced:
-        quota.check(store, kind, manifest)
+        quota.charge(store, kind, manifest, dry=dry)
 
 
 # https://kubernetes.io/docs/concepts/containers/runtime-class/#usage

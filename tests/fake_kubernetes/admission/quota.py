@@ -12,7 +12,7 @@ from tests.fake_kubernetes.errors import forbidden
 from tests.fake_kubernetes.kinds import Kind
 from tests.fake_kubernetes.objects import Manifest
 from tests.fake_kubernetes.quantities import amount, written
-from tests.fake_kubernetes.store import Store
+from tests.fake_kubernetes.store import Store, key_of
 
 Usage = dict[str, Decimal]
 
@@ -93,36 +93,48 @@ def _unspecified(hard: Manifest, pod: Manifest) -> str:
     return "; ".join(f"{name} for: {','.join(who)}" for name, who in sorted(missing.items()))
 
 
-def check(store: Store, kind: Kind, manifest: Manifest) -> None:
-    """Refuse what is more than the namespace may have.
+def charge(store: Store, kind: Kind, manifest: Manifest, *, dry: bool) -> None:
+    """Refuse what is more than the namespace may have, and count what is not.
 
+    Only figures in a quota's status are kept, so one that nobody has counted yet keeps nothing.
     This comes before a name that is taken is noticed: creating again what exists is refused with
-    403 where the quota is used up. https://github.com/kubernetes/kubernetes/issues/70563
+    403 where the quota is used up, and else counted twice until the controller comes by.
+    https://github.com/kubernetes/kubernetes/issues/70563
     """
     metadata = manifest["metadata"]
+    charges: list[tuple[Manifest, Usage]] = []
     for quota in store.in_namespace(kinds.RESOURCE_QUOTAS, metadata["namespace"]):
-        name, hard = quota["metadata"]["name"], (quota["spec"].get("hard") or {})
+        name, status = quota["metadata"]["name"], quota.get("status") or {}
+        hard, used = status.get("hard") or {}, status.get("used") or {}
         if kind is kinds.PODS and (missing := _unspecified(hard, manifest)):
             why = f"failed quota: {name}: must specify {missing}"
             raise forbidden(kind, metadata["name"], why)
         wanted = {n: v for n, v in usage_of(kind, manifest).items() if n in hard and v}
-        if not wanted:
-            continue
-        known = quota["status"].get("hard")
-        if known != hard:
-            # https://github.com/okd-project/okd/issues/1121: until its controller came by.
-            why = f"status unknown for quota: {name}, resources: {','.join(sorted(wanted))}"
+        if unknown := sorted(wanted.keys() - used.keys()):
+            # https://github.com/okd-project/okd/issues/1121
+            why = f"status unknown for quota: {name}, resources: {','.join(unknown)}"
             raise forbidden(kind, metadata["name"], why)
-        used = _used(store, hard, metadata["namespace"])
-        over = [n for n in sorted(wanted) if used[n] + wanted[n] > amount(hard[n])]
+        over = [n for n in sorted(wanted) if amount(used[n]) + wanted[n] > amount(hard[n])]
         if over:
             requested = ",".join(f"{n}={written(wanted[n])}" for n in over)
-            taken = ",".join(f"{n}={written(used[n])}" for n in over)
+            taken = ",".join(f"{n}={used[n]}" for n in over)
             limited = ",".join(f"{n}={hard[n]}" for n in over)
             why = (
                 f"exceeded quota: {name}, requested: {requested}, used: {taken}, limited: {limited}"
             )
             raise forbidden(kind, metadata["name"], why)
+        charges.append((quota, wanted))
+    for quota, wanted in () if dry else charges:
+        _add(store, quota, wanted)
+
+
+def _add(store: Store, quota: Manifest, wanted: Usage) -> None:
+    def write(quota: Manifest) -> None:
+        used = quota["status"]["used"]
+        used.update({name: written(amount(used[name]) + v) for name, v in wanted.items()})
+
+    if wanted:
+        store.edit(kinds.RESOURCE_QUOTAS, key_of(quota), write)
 
 
 def account(store: Store, namespace: str) -> None:
@@ -132,9 +144,8 @@ def account(store: Store, namespace: str) -> None:
             hard = quota["spec"].get("hard") or {}
             used = _used(store, hard, namespace)
             status = {"hard": hard, "used": {n: written(v) for n, v in used.items()}}
-            key = (namespace, quota["metadata"]["name"])
 
             def write(quota: Manifest, status: Manifest = status) -> None:
                 quota["status"] = status
 
-            store.edit(kinds.RESOURCE_QUOTAS, key, write)
+            store.edit(kinds.RESOURCE_QUOTAS, key_of(quota), write)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake_kubernetes import FakeCluster
+from tests.fake_kubernetes import FakeCluster, kinds
 from tests.integration.fake_kubernetes.conftest import Connect, Manifest, Raw, namespace, pod
 
 BASELINE = {"pod-security.kubernetes.io/enforce": "baseline"}
@@ -88,12 +88,47 @@ def test_quotas_of_resources_need_figures(raw: Raw) -> None:
     }
 
 
-def test_a_new_quota_refuses_until_its_controller_came_by(
+# https://github.com/kubernetes/kubernetes/issues/70563
+def test_quotas_charge_what_exists_already_until_something_is_given_back(raw: Raw) -> None:
+    quota = raw.create(in_here("ResourceQuota", "few", {"hard": {"pods": "2"}})).body
+
+    statuses = [raw.create(pod("a")).status for _ in range(3)]
+
+    assert statuses == [201, 409, 403]
+    assert raw.get(quota)["status"]["used"] == {"pods": "2"}
+    assert raw.create(pod("b")).status == 403
+    raw.call("DELETE", "/api/v1/namespaces/here/pods/a", {"gracePeriodSeconds": 0})
+    assert [raw.create(pod(name)).status for name in ("b", "c", "d")] == [201, 201, 403]
+
+
+def test_a_dry_run_is_not_charged(raw: Raw) -> None:
+    raw.create(in_here("ResourceQuota", "few", {"hard": {"pods": "1"}}))
+
+    assert raw.create(pod("a"), dryRun="All").status == 201
+    assert raw.create(pod("a")).status == 201
+
+
+def test_a_new_quota_keeps_nothing_until_its_controller_came_by(
+    make_cluster: Callable[..., FakeCluster], connect: Connect
+) -> None:
+    raw = connect(make_cluster(quota_seconds=3600))
+    raw.create(in_here("ResourceQuota", "late", {"hard": {"pods": "0"}}))
+
+    assert raw.create(pod()).status == 201
+
+
+def test_a_quota_with_limits_but_no_figures_refuses(
     make_cluster: Callable[..., FakeCluster], connect: Connect
 ) -> None:
     """https://github.com/okd-project/okd/issues/1121"""
-    raw = connect(make_cluster(quota_seconds=3600))
+    cluster = make_cluster(quota_seconds=3600)
+    raw = connect(cluster)
     raw.create(in_here("ResourceQuota", "late", {"hard": {"pods": "9"}}))
+    cluster.store.edit(
+        kinds.RESOURCE_QUOTAS,
+        ("here", "late"),
+        lambda quota: quota["status"].update(hard={"pods": "9"}),
+    )
 
     reply = raw.create(pod())
 

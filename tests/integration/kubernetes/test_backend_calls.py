@@ -131,6 +131,20 @@ def test_ensure_goes_on_where_another_process_stopped(
     assert start(backend, spec).phase == Phase.RUNNING
 
 
+def test_a_start_that_goes_on_asks_for_no_pod_twice(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    """Asked for twice, a pod would be charged twice, and leave no room for the others."""
+    spec = lesson(endpoint("linux1"), endpoint("linux2"), endpoint("linux3"))
+    for _ in range(2):
+        cluster.faults.add(Fault(verb="create", resource="pods", drop="middle"))
+        with pytest.raises(BackendUnavailable):
+            backend.ensure(spec)
+
+    assert start(backend, spec).phase == Phase.RUNNING
+    assert len(cluster.calls.matching(verb="create", resource="pods")) == 3
+
+
 def test_processes_that_start_the_same_at_once_all_succeed(
     cluster: FakeCluster, connect: Connect
 ) -> None:
