@@ -33,7 +33,7 @@ class Kind:
     """A backend with what the suite needs to know to try it.
 
     ``bundles`` is where pods get lessons' folders, ``patience`` how many seconds a start or an
-    end may take.
+    end may take, ``at_once`` how many a call may.
     """
 
     backend: RuntimeBackend
@@ -41,6 +41,7 @@ class Kind:
     enter_instance: Callable[[str], None]
     bundles: str = ""
     patience: float = 20.0
+    at_once: float = 1.0
     started: list[EnvironmentSpec] = field(default_factory=list)
 
     def environment(self, *args: Any, **kwargs: Any) -> EnvironmentSpec:
@@ -99,7 +100,8 @@ def kind(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Itera
             service = request.getfixturevalue("real_bundles")
             settings.SYRINGE_KUBERNETES = service.settings(settings.SYRINGE_KUBERNETES)
             impossible = environment(endpoint("no host name"))
-            kind = Kind(KubernetesBackend(), impossible, enter_instance, service.url, 180.0)
+            # A start is a dozen calls, and the cluster may be far away.
+            kind = Kind(KubernetesBackend(), impossible, enter_instance, service.url, 180.0, 10.0)
     enter_instance(home)
     yield kind
     enter_instance(home)

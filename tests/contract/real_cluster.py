@@ -64,17 +64,31 @@ def bundle_service(kubeconfig: str, *specs: EnvironmentSpec) -> Iterator[BundleS
     service = BundleService(kubeconfig, f"syringe-contract-{uuid4().hex[:8]}")
     settings = KubernetesEnvironment(_env_file=None, kubeconfig=kubeconfig)  # type: ignore[call-arg]
     cluster = Cluster(lambda: load_api(settings, connections=1), timeout_seconds=10)
+    # Whatever the cluster's own level is, this one is admitted.
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     created = cluster.create(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": service.namespace}}
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": service.namespace, "labels": labels},
+        }
     )
     assert created is not None
     try:
         for manifest in _contents(service.namespace, specs):
             cluster.create(manifest)
+        # A node that has never seen the image pulls it first, and lessons ask only for so long.
+        assert wait_until(lambda: _is_ready(cluster, service.namespace), 180), "httpd is not Ready"
         yield service
     finally:
         cluster.delete("Namespace", service.namespace, uid=created["metadata"]["uid"])
         assert wait_until(lambda: cluster.read("Namespace", service.namespace) is None, 180)
+
+
+def _is_ready(cluster: Cluster, namespace: str) -> bool:
+    pod = cluster.read("Pod", "bundles", namespace) or {}
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _contents(namespace: str, specs: Sequence[EnvironmentSpec]) -> list[Manifest]:
@@ -90,15 +104,29 @@ def _contents(namespace: str, specs: Sequence[EnvironmentSpec]) -> list[Manifest
             "metadata": metadata,
             "spec": {"selector": {"app": "bundles"}, "ports": [{"port": _PORT}]},
         },
+        # Its own, as the namespace's default one takes a moment to come.
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
         {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": metadata,
             "spec": {
+                "serviceAccountName": "bundles",
+                "automountServiceAccountToken": False,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 65534,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
                 "containers": [
                     {
                         "name": "httpd",
                         "image": "busybox:1.37",
+                        "securityContext": {
+                            "allowPrivilegeEscalation": False,
+                            "capabilities": {"drop": ["ALL"]},
+                        },
+                        "readinessProbe": {"tcpSocket": {"port": _PORT}, "periodSeconds": 1},
                         "command": ["httpd", "-f", "-p", str(_PORT), "-h", "/bundles"],
                         "volumeMounts": [{"name": "bundles", "mountPath": "/bundles"}],
                     }
