@@ -1,9 +1,9 @@
-"""Why an import did not happen."""
+"""Why an import or a rehearsal did not happen."""
 
 from collections.abc import Sequence
 
 from curriculum.problems import Problem
-from syringe_project.errors import Conflict, Invalid
+from syringe_project.errors import Conflict, Invalid, Unavailable
 
 
 class CurriculumInvalid(Invalid):
@@ -15,6 +15,13 @@ class CurriculumInvalid(Invalid):
     def __init__(self, *, errors: int, problems: Sequence[Problem] = ()) -> None:
         super().__init__(errors=errors, problems=tuple(problems))
         self.problems = tuple(problems)
+
+
+class RehearsalImpossible(Unavailable):
+    """A lesson could not be tried out."""
+
+    code = "rehearsal_impossible"
+    template = "{reason}"
 
 
 class CurriculumChanged(Conflict):

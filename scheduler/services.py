@@ -61,7 +61,7 @@ def lesson_start(
             if created:
                 return LessonStart(existing, created=True)
     if existing.desired_stage != stage:
-        stage_change(live_lesson=existing, stage=stage, holder=holder)
+        stage_change(live_lesson=existing, stage=stage, holder=holder, gated=gated)
     return LessonStart(existing, created=False)
 
 
@@ -85,11 +85,13 @@ def _create(
     return live_lesson, created
 
 
-def stage_change(*, live_lesson: LiveLesson, stage: int, holder: str = "learner") -> None:
+def stage_change(
+    *, live_lesson: LiveLesson, stage: int, holder: str = "learner", gated: bool = True
+) -> None:
     """Move a READY livelesson to another stage; the same stage again is no wish.
 
     Raises InvalidStage, LiveLessonBusy while it is not READY, LiveLessonEnded after its end, and
-    StageGated where a stage on the way is to be completed first.
+    unless ``gated`` is False StageGated where a stage on the way is to be completed first.
     """
     _require_running(live_lesson)
     if not 0 <= stage < len(live_lesson.spec["stages"]):
@@ -98,7 +100,8 @@ def stage_change(*, live_lesson: LiveLesson, stage: int, holder: str = "learner"
         return
     if live_lesson.state != State.READY:
         raise _busy(live_lesson)
-    _require_open(live_lesson.spec, live_lesson, stage)
+    if gated:
+        _require_open(live_lesson.spec, live_lesson, stage)
     _wish(live_lesson, Action.STAGE_CHANGE, holder, desired_stage=stage)
 
 
