@@ -12,6 +12,7 @@ from kombu.exceptions import KombuError
 logger = logging.getLogger(__name__)
 
 RECONCILE = "scheduler.reconcile"
+CHECK_OBJECTIVES = "objectives.check"
 CHUNK = 100
 """Livelessons in one message, and so in one call to the backend."""
 

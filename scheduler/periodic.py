@@ -9,7 +9,14 @@ from celery import current_app
 from celery.signals import task_prerun, worker_ready
 from django.conf import settings
 
+from scheduler.messages import CHECK_OBJECTIVES
+
 logger = logging.getLogger(__name__)
+
+OPTIONAL_TASKS = frozenset({CHECK_OBJECTIVES})
+"""Sent only while somebody says that they are served."""
+
+CONSUMER_SECONDS = 15
 
 
 def marker_of(task_name: str) -> str:
@@ -23,6 +30,23 @@ def marker_client() -> redis.Redis:
     return redis.Redis.from_url(
         settings.SYRINGE_REDIS_URL, socket_timeout=2, socket_connect_timeout=2
     )
+
+
+def note_consumer(task_name: str) -> None:
+    """Say that somebody serves this optional task, so that its messages are worth sending."""
+    try:
+        marker_client().set(_consumer_of(task_name), 1, ex=CONSUMER_SECONDS)
+    except redis.RedisError as exc:
+        logger.warning("not told that tasks are served: %s", type(exc).__name__)
+
+
+def has_consumer(task_name: str) -> bool:
+    """Say whether anybody served this optional task lately."""
+    return bool(marker_client().exists(_consumer_of(task_name)))
+
+
+def _consumer_of(task_name: str) -> str:
+    return f"{settings.SYRINGE_INSTANCE}:served:{task_name}"
 
 
 @task_prerun.connect

@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "syringe_project.settings")
 
 app = Celery("syringe")
 app.config_from_object("syringe_project.celery_settings")
-app.autodiscover_tasks(["scheduler", "garbage_collector"])
+app.autodiscover_tasks(["scheduler", "scheduler.checks", "garbage_collector"])
 
 
 @heartbeat_sent.connect

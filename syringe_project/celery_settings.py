@@ -24,6 +24,7 @@ task_default_queue = "lifecycle"
 task_routes = {
     "scheduler.*": {"queue": "lifecycle"},
     "garbage_collector.*": {"queue": "gc"},
+    "objectives.*": {"queue": "objectives"},
 }
 worker_prefetch_multiplier = 1
 worker_hijack_root_logger = False
@@ -50,6 +51,11 @@ def _collection(job: str, seconds: int) -> dict[str, object]:
 
 beat_schedule = {
     "sweep": {"task": "scheduler.sweep", "schedule": 1.0},
+    "check objectives": {
+        "task": "objectives.check",
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    },
     "collect idle livelessons": _collection("idle", 10),
     "collect livelessons past their lifetime": _collection("lifetime", 10),
     "collect environments": _collection("environments", 30),

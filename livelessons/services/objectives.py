@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -103,6 +104,32 @@ _RELEASE = f"""
     UPDATE livelessons_liveobjective AS objective
     SET next_check_at = statement_timestamp(), claim = NULL, claimed_until = NULL
     WHERE {_OURS}
+"""
+_POSTPONE = f"""
+    UPDATE livelessons_liveobjective AS objective
+    SET next_check_at = statement_timestamp() + make_interval(secs => objective.pause_seconds),
+        pause_seconds = LEAST(objective.pause_seconds * %(back_off)s,
+            GREATEST(%(longest_pause)s, objective.interval_seconds)),
+        detail = %(detail)s, claim = NULL, claimed_until = NULL
+    WHERE {_OURS}
+"""
+# Who holds a row is about to change it, so that it need not be waited for.
+_KEEP = """
+    WITH held AS MATERIALIZED (
+        SELECT id FROM livelessons_liveobjective
+        WHERE id = ANY(%(ids)s) AND claim = ANY(%(claims)s)
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE livelessons_liveobjective AS objective
+    SET claimed_until = GREATEST(objective.claimed_until, statement_timestamp() + %(ttl)s),
+        next_check_at = GREATEST(objective.next_check_at, statement_timestamp() + %(ttl)s)
+    FROM held WHERE objective.id = held.id
+"""
+_STANDING = f"""
+    SELECT objective.claim FROM livelessons_liveobjective AS objective
+    JOIN livelessons_livelesson AS livelesson ON livelesson.id = objective.live_lesson_id
+    WHERE objective.id = ANY(%(ids)s) AND objective.claim = ANY(%(claims)s)
+      AND {STANDS_STILL} AND livelesson.stage = objective.stage
 """
 # A passed edge objective is checked no more, and a wish is answered by a check begun after it.
 _SETTLE = f"""
@@ -204,6 +231,44 @@ def objective_release(claimed: Claimed) -> None:
     objective = claimed.objective
     with connection.cursor() as cursor:
         cursor.execute(_RELEASE, {"id": objective.pk, "claim": objective.claim})
+
+
+def objective_postpone(claimed: Claimed, *, detail: str) -> None:
+    """Give back a check that could not be made, and try again later; nothing was found out.
+
+    ``detail`` says why, for authors and operators.
+    """
+    objective = claimed.objective
+    values = {
+        "id": objective.pk,
+        "claim": objective.claim,
+        "detail": detail.replace("\0", "")[-DETAIL_LENGTH:],
+        "back_off": BACK_OFF,
+        "longest_pause": LONGEST_PAUSE_SECONDS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_POSTPONE, values)
+
+
+def claims_keep(claims: Sequence[Claimed], *, ttl: timedelta) -> None:
+    """Hold claims for ``ttl`` from now, where that is longer than they are held already."""
+    values: dict[str, Any] = {**_names_of(claims), "ttl": ttl}
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, values)
+
+
+def claims_standing(claims: Sequence[Claimed]) -> set[UUID]:
+    """Return the tokens of those claims whose results are still wanted."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, {**NAMES, **_names_of(claims)})
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _names_of(claims: Sequence[Claimed]) -> dict[str, Any]:
+    return {
+        "ids": [claimed.objective.pk for claimed in claims],
+        "claims": [claimed.objective.claim for claimed in claims],
+    }
 
 
 def objective_passed(claimed: Claimed, *, message: str, detail: str = "") -> bool:

@@ -1,0 +1,204 @@
+"""Taking checks that are due, having them made on the loop, and writing what came of them."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from django.db import DatabaseError
+
+from livelessons.services.objectives import (
+    Claimed,
+    checker_beat,
+    checker_leave,
+    claims_keep,
+    claims_standing,
+    objective_broken,
+    objective_failed,
+    objective_passed,
+    objective_postpone,
+    objective_release,
+    objectives_claim,
+)
+from scheduler.checks.connections import Connections
+from scheduler.checks.jobs import Jobs
+from scheduler.checks.places import PlaceUnknown
+from scheduler.checks.ports import http_check, tcp_check
+from scheduler.checks.shell import output_check, run_check
+from scheduler.checks.threads import in_thread
+from scheduler.checks.verdicts import Outcome, Verdict, broken, unreachable
+from scheduler.messages import CHECK_OBJECTIVES
+from scheduler.periodic import note_consumer
+
+logger = logging.getLogger(__name__)
+
+MOST_CHECKS = 200
+"""Of one process at a time."""
+
+MOST_OF_ONE = 3
+"""Of one livelesson at a time."""
+
+BATCH = 50
+"""Taken at once, so that a rush leaves the loop time for those that run."""
+
+CLAIM_TTL = timedelta(seconds=15)
+"""How long checks of a killed process wait beyond their own time."""
+
+BEAT_SECONDS = 5.0
+_WATCH_SECONDS = 1.0
+_SHORTEST_PAUSE_SECONDS = 0.05
+
+
+class Checker:
+    """All checks of this process. Belongs to one loop, but for ``wake``."""
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._name = name
+        self._loop = loop
+        self._wanted = asyncio.Event()
+        self._connections = Connections()
+        self._jobs = Jobs()
+        self._running: dict[UUID, tuple[Claimed, asyncio.Task[None]]] = {}
+        self._more_is_due = False
+        self._serving: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Look at once what is due. Thread-safe."""
+        self._loop.call_soon_threadsafe(self._wanted.set)
+
+    async def start(self) -> None:
+        """Check from now on, until ``stop``."""
+        self._serving = asyncio.create_task(self._serve())
+
+    async def stop(self) -> None:
+        """End all checks and give them back, so that others have them at once."""
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
+        claims = [claimed for claimed, _ in self._running.values()]
+        tasks = [task for _, task in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._connections.close()
+        with contextlib.suppress(DatabaseError):
+            for claimed in claims:
+                await in_thread(partial(objective_release, claimed))
+            await in_thread(partial(checker_leave, name=self._name))
+
+    async def _serve(self) -> None:
+        """Look when somebody says so and with every heartbeat; end what is not wanted any more."""
+        beaten = watched = -BEAT_SECONDS
+        while True:
+            now = time.monotonic()
+            try:
+                if now - beaten >= BEAT_SECONDS:
+                    beaten = now
+                    await self._beat()
+                if self._running and now - watched >= _WATCH_SECONDS:
+                    watched = now
+                    await self._end_unwanted()
+                if self._wanted.is_set():
+                    self._wanted.clear()
+                    await self._take()
+            except DatabaseError as exc:
+                logger.warning("objectives not looked at: %s", type(exc).__name__)
+            except Exception:
+                logger.exception("objectives not looked at")
+            await asyncio.sleep(_SHORTEST_PAUSE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WATCH_SECONDS):
+                    await self._wanted.wait()
+
+    async def _beat(self) -> None:
+        """Say that checks are made here, and look without being asked: messages may get lost."""
+        self._wanted.set()
+        await in_thread(partial(note_consumer, CHECK_OBJECTIVES))
+        await in_thread(partial(checker_beat, name=self._name))
+        if claims := [claimed for claimed, _ in self._running.values()]:
+            await in_thread(partial(claims_keep, claims, ttl=CLAIM_TTL))
+
+    async def _end_unwanted(self) -> None:
+        claims = [claimed for claimed, _ in self._running.values()]
+        standing = await in_thread(partial(claims_standing, claims))
+        for claimed in claims:
+            token = _token(claimed)
+            if token not in standing and token in self._running:
+                self._running[token][1].cancel()
+
+    async def _take(self) -> None:
+        """Take as much as there is room for, and begin with it."""
+        limit = min(BATCH, MOST_CHECKS - len(self._running))
+        self._more_is_due = True
+        if limit <= 0:
+            return
+        claims = await in_thread(
+            partial(
+                objectives_claim,
+                checker=self._name,
+                limit=limit,
+                per_live_lesson=MOST_OF_ONE,
+                ttl=CLAIM_TTL,
+            )
+        )
+        for claimed in claims:
+            token = _token(claimed)
+            self._running[token] = claimed, asyncio.create_task(self._check(claimed, token))
+        self._more_is_due = len(claims) == limit
+        if self._more_is_due:
+            self._wanted.set()
+
+    async def _check(self, claimed: Claimed, token: UUID) -> None:
+        try:
+            verdict = await self._verdict(claimed)
+            await self._write(claimed, verdict)
+        except DatabaseError as exc:
+            # The claim expires, and the check is made again.
+            logger.warning("result of a check not written: %s", type(exc).__name__)
+        finally:
+            del self._running[token]
+            if self._more_is_due:
+                self._wanted.set()
+
+    async def _verdict(self, claimed: Claimed) -> Verdict:
+        check = claimed.check
+        try:
+            match check["kind"]:
+                case "run":
+                    return await run_check(claimed, check, self._connections)
+                case "output":
+                    return await output_check(claimed, check, self._connections)
+                case "http":
+                    return await http_check(claimed, check)
+                case "tcp":
+                    return await tcp_check(claimed, check)
+                case "file":
+                    return await self._jobs.check(claimed, check)
+        except PlaceUnknown as exc:
+            return unreachable(str(exc))
+        except Exception as exc:
+            logger.exception("a check of kind %s broke", check["kind"])
+            return broken(f"The checker broke: {type(exc).__name__}.")
+
+    async def _write(self, claimed: Claimed, verdict: Verdict) -> None:
+        match verdict:
+            case Verdict(Outcome.PASSED, message, detail):
+                await in_thread(partial(objective_passed, claimed, message=message, detail=detail))
+                # Others may have waited for this one.
+                self._wanted.set()
+            case Verdict(Outcome.FAILED, message, detail):
+                await in_thread(partial(objective_failed, claimed, message=message, detail=detail))
+            case Verdict(Outcome.BROKEN, _, detail):
+                await in_thread(partial(objective_broken, claimed, detail=detail))
+            case Verdict(Outcome.UNREACHABLE, _, detail):
+                await in_thread(partial(objective_postpone, claimed, detail=detail))
+
+
+def _token(claimed: Claimed) -> UUID:
+    token = claimed.objective.claim
+    if token is None:
+        raise ValueError("a claim without a token")
+    return token

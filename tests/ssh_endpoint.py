@@ -1,0 +1,154 @@
+"""An endpoint's SSH server with real shells, for checks: in a thread of a test, or a process.
+
+Anybody may log in, unless it ``refuses``. As a program it prints its port and serves until it is
+told to end::
+
+    python -m tests.ssh_endpoint
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import asyncssh
+
+
+class _Server(asyncssh.SSHServer):
+    def __init__(self, endpoint: SshEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._endpoint.connections.append(conn)
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return not self._endpoint.refuses
+
+
+class SshEndpoint:
+    """Serves on a loopback port while it is entered; commands begin in ``home``.
+
+    Entered again it serves on the same port with another key, as after a restart.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port = 0
+        self.refuses = False
+        self.connections: list[asyncssh.SSHServerConnection] = []
+        self._loop: asyncio.AbstractEventLoop
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result(10)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self.close(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._thread is not None:
+            self._thread.join(10)
+        self._loop.close()
+
+    async def listen(self) -> None:
+        """Serve on the running loop."""
+        self._acceptor = await asyncssh.create_server(
+            lambda: _Server(self), "127.0.0.1", self.port, encoding=None,
+            process_factory=self._serve, backlog=1000,
+            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+        )  # fmt: skip
+        self.port = self._acceptor.get_port()
+
+    async def close(self) -> None:
+        """End every connection."""
+        for connection in self.connections:
+            connection.abort()
+        self.connections.clear()
+        if self._acceptor is not None:
+            self._acceptor.close()
+            await self._acceptor.wait_closed()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        # A session of its own and no word at the end of the connection, as with OpenSSH.
+        shell = await asyncio.create_subprocess_exec(
+            "/bin/sh", "-c", process.command or "exit 1",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT, start_new_session=True, cwd=self.home,
+            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+        pipes = shell.stdin, shell.stdout
+        assert pipes[0] is not None
+        assert pipes[1] is not None
+        feeding = asyncio.create_task(_feed(process, pipes[0]))
+        printing = asyncio.create_task(_print(process, pipes[1]))
+        gone = asyncio.create_task(process.channel.wait_closed())
+        ended = asyncio.create_task(_end(shell, printing))
+        try:
+            await asyncio.wait({gone, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                process.exit(ended.result())
+        finally:
+            tasks = (feeding, printing, gone, ended)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            pipes[0].close()
+
+
+async def _end(shell: asyncio.subprocess.Process, printing: asyncio.Task[None]) -> int:
+    status = await shell.wait()
+    await printing
+    return status
+
+
+async def _feed(process: asyncssh.SSHServerProcess[bytes], stdin: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await process.stdin.read(65536):
+            stdin.write(data)
+            await stdin.drain()
+    stdin.close()
+
+
+async def _print(process: asyncssh.SSHServerProcess[bytes], stdout: asyncio.StreamReader) -> None:
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await stdout.read(65536):
+            process.stdout.write(data)
+            await process.stdout.drain()
+
+
+async def _serve_until_told() -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    endpoint = SshEndpoint(Path(sys.argv[1]) if len(sys.argv) > 1 else Path.home())
+    await endpoint.listen()
+    print(endpoint.port, flush=True)
+    await stopped.wait()
+    await endpoint.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve_until_told())
