@@ -323,6 +323,8 @@ def _trouble(
         return _again(row, ReasonCode.VANISHED, "", now, policy)
     if seen.phase == Phase.FAILED:
         code = seen.reason or ReasonCode.CRASHED
+        if code == ReasonCode.REJECTED:
+            return _fail(code, seen.message, now, log_tail=_log_tail(seen))
         return _again(row, code, seen.message, now, policy, log_tail=_log_tail(seen))
     return None
 

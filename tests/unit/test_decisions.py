@@ -196,6 +196,14 @@ def test_the_last_attempt_fails_with_reason_and_log():
     assert step.changes["log_tail"] == "linux1: boom"
 
 
+def test_what_the_cluster_refuses_is_not_tried_again():
+    refused = EnvironmentObservation(phase=Phase.FAILED, reason=ReasonCode.REJECTED, message="No.")
+
+    step = decision(row(State.BOOTING), refused)
+
+    assert (step.to, step.changes["reason"]) == (State.FAILED, "No.")
+
+
 @pytest.mark.parametrize("state", [State.BOOTING, State.CONFIGURATION])
 def test_what_takes_too_long_is_tried_again(state):
     live_lesson = row(state, state_since=NOW - timedelta(seconds=61))

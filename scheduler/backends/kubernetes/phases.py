@@ -26,6 +26,12 @@ _NO_SUCH_IMAGE = (
     "invalid reference",
 )
 """What registries answer, by way of the container runtime, for what waiting does not change."""
+_NODE_REFUSES = {
+    "SysctlForbidden": "The cluster does not let {name} forward packets.",
+    "AppArmor": "The cluster's nodes cannot confine {name} as they should.",
+    "PodOSNotSupported": "The cluster's nodes have the wrong operating system for {name}.",
+}
+"""Why kubelets do not admit a pod, for what another attempt does not change."""
 _CANNOT_CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _NO_ROOM = ("insufficient ", "too many pods")
 _LONGEST_LOG = 4000
@@ -78,6 +84,9 @@ def _failed(status: Manifest, name: str) -> Standing:
     reason, text = status.get("reason") or "", status.get("message") or ""
     if reason.startswith("OutOf"):
         return Standing(Phase.FAILED, ReasonCode.NO_CAPACITY, log_tail=text)
+    if reason in _NODE_REFUSES:
+        message = _NODE_REFUSES[reason].format(name=name)
+        return Standing(Phase.FAILED, ReasonCode.REJECTED, message, log_tail=text)
     if reason or _condition(status, "DisruptionTarget") == "True":
         verb = "was evicted" if reason == "Evicted" else "was ended by the cluster"
         return Standing(Phase.FAILED, ReasonCode.VANISHED, f"{name} {verb}.", log_tail=text)
@@ -110,7 +119,8 @@ def _trouble(
     allowed = 0 if is_init else CRASHES_ALLOWED
     if (
         ended is not None
-        and ended.get("exitCode") != 0
+        # A fetch is meant to end, an endpoint is not.
+        and (ended.get("exitCode") != 0 or not is_init)
         and reason in {"CrashLoopBackOff", ""}
         and not _runs(container)
         and container.get("restartCount", 0) > allowed
@@ -170,6 +180,8 @@ def _crash(ended: Manifest, name: str, *, is_init: bool) -> Standing:
         return Standing(Phase.FAILED, ReasonCode.FOLDER_MISSING, log_tail=_tail(ended))
     if ended.get("reason") == "OOMKilled":
         message = f"{name} needs more memory than it may have."
+    elif ended.get("exitCode") == 0:
+        message = f"{name} ended by itself."
     else:
         message = f"{name} ended with exit code {ended.get('exitCode')}."
     return Standing(Phase.FAILED, ReasonCode.CRASHED, message, log_tail=_tail(ended))

@@ -322,7 +322,7 @@ class _Pod:
     def _run(self) -> None:
         behaviour = self._behaviour
         if behaviour.crash:
-            self._exit(behaviour.exit_code or 1, behaviour.crash)
+            self._exit(behaviour.exit_code, behaviour.crash)
             return
         self._kubelet._logs[self._key] = behaviour.log
 

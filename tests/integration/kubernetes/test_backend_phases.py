@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.backends.base import EnvironmentObservation, EnvironmentSpec, Phase, ReasonCode
 from scheduler.backends.kubernetes import KubernetesBackend
-from tests.contract.descriptions import endpoint, observe, start, wait_until
+from tests.contract.descriptions import UTILITY, endpoint, observe, start, wait_until
 from tests.fake_kubernetes import (
     Behaviour,
     FakeCluster,
@@ -19,7 +21,7 @@ from tests.fake_kubernetes import (
     registry_unreachable,
     unschedulable,
 )
-from tests.integration.kubernetes.conftest import lesson
+from tests.integration.kubernetes.conftest import Connect, lesson
 
 
 def settle(
@@ -64,6 +66,30 @@ def test_trouble(
     assert words in seen.message
     assert seen.endpoints["linux1"].reason == reason
     assert seen.endpoints["linux1"].log_tail
+
+
+def test_an_image_that_does_nothing_and_ends(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    cluster.kubelet.on("linux1", crash_loop("bye\n", exit_code=0))
+
+    assert settle(backend, lesson(), ReasonCode.CRASHED).message == "linux1 ended by itself."
+
+
+ROUTER = endpoint("router", image=replace(UTILITY, enable_forwarding=True))
+
+
+def test_a_router_where_nodes_let_it_forward_packets(connect: Connect) -> None:
+    with FakeCluster(unsafe_sysctls=["net.ipv4.ip_forward"]) as cluster:
+        assert start(connect(cluster), lesson(ROUTER)).phase == Phase.RUNNING
+
+
+def test_a_router_where_nodes_do_not_is_refused(backend: KubernetesBackend) -> None:
+    seen = settle(backend, lesson(ROUTER), ReasonCode.REJECTED)
+
+    assert seen.phase == Phase.FAILED
+    assert seen.message == "The cluster does not let router forward packets."
+    assert "net.ipv4.ip_forward" in seen.endpoints["router"].log_tail
 
 
 def test_a_crash_shows_the_end_of_the_log(cluster: FakeCluster, backend: KubernetesBackend) -> None:

@@ -142,6 +142,9 @@ def test_one_crash_is_forgiven_and_a_loop_is_not() -> None:
     first = standing(container({"waiting": back_off}, lastState=ended(), restartCount=1))
     again = standing(container({"waiting": back_off}, lastState=ended(), restartCount=2))
     just_ended = standing(container(ended(3), restartCount=2))
+    without_error = standing(
+        container({"waiting": back_off}, lastState=ended(0, "", "Completed"), restartCount=2)
+    )
 
     assert first == Standing(
         Phase.STARTING, ReasonCode.PENDING, "linux1 starts again.", log_tail="boom"
@@ -150,6 +153,7 @@ def test_one_crash_is_forgiven_and_a_loop_is_not() -> None:
         Phase.FAILED, ReasonCode.CRASHED, "linux1 ended with exit code 1.", log_tail="boom"
     )
     assert just_ended.message == "linux1 ended with exit code 3."
+    assert without_error == Standing(Phase.FAILED, ReasonCode.CRASHED, "linux1 ended by itself.")
 
 
 def test_what_runs_again_after_crashes_runs() -> None:
@@ -173,6 +177,8 @@ def test_a_folder_that_cannot_be_fetched() -> None:
 
     assert seen == Standing(Phase.FAILED, ReasonCode.FOLDER_MISSING, log_tail="404")
     assert standing(RUNS, inits=[FETCHED], podIP="10.0.0.1").phase == Phase.RUNNING
+    fetched_again = container(ended(0, ""), restartCount=3)
+    assert standing(RUNS, inits=[fetched_again], podIP="10.0.0.1").phase == Phase.RUNNING
     in_a_job = standing(inits=[container(ended(1, "404\n"))], phase="Failed")
     assert in_a_job.reason == ReasonCode.FOLDER_MISSING
 
@@ -202,6 +208,24 @@ def test_a_folder_that_cannot_be_fetched() -> None:
             {"reason": "OutOfcpu", "message": "Node didn't have enough resource"},
             Standing(
                 Phase.FAILED, ReasonCode.NO_CAPACITY, log_tail="Node didn't have enough resource"
+            ),
+        ),
+        (
+            {"reason": "SysctlForbidden", "message": "forbidden sysctl"},
+            Standing(
+                Phase.FAILED,
+                ReasonCode.REJECTED,
+                "The cluster does not let linux1 forward packets.",
+                log_tail="forbidden sysctl",
+            ),
+        ),
+        (
+            {"reason": "AppArmor", "message": "Cannot enforce AppArmor"},
+            Standing(
+                Phase.FAILED,
+                ReasonCode.REJECTED,
+                "The cluster's nodes cannot confine linux1 as they should.",
+                log_tail="Cannot enforce AppArmor",
             ),
         ),
         ({}, Standing(Phase.FAILED, ReasonCode.CRASHED, "linux1 ended.")),
