@@ -139,6 +139,16 @@ def test_forwarding_is_a_matter_of_the_image() -> None:
     ]
 
 
+def test_who_forwards_may_set_addresses_and_routes() -> None:
+    router = container(endpoint(image=image(enable_forwarding=True)))["securityContext"]
+    legacy = container(endpoint(image=image(flavor="legacy", enable_forwarding=True)))
+
+    assert {"NET_ADMIN", "NET_RAW"} <= set(router["capabilities"]["add"])
+    assert router["allowPrivilegeEscalation"] is False
+    assert "privileged" not in router
+    assert legacy["securityContext"] == router
+
+
 def test_the_runtime_class_is_for_untrusted_images() -> None:
     found = pods(
         endpoint("a"), endpoint("b", "legacy"), endpoint("c", "trusted"), runtime_class="kata"

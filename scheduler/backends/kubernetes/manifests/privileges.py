@@ -1,7 +1,7 @@
 """What a container may do, by the flavor of its image.
 
-``untrusted`` is the default and the least, ``legacy`` adds what networking needs, and only
-``trusted`` is privileged, as virtual network devices have to be.
+``untrusted`` is the default and the least, ``legacy`` adds what networking needs, as forwarding
+does to any, and only ``trusted`` is privileged, as virtual network devices have to be.
 """
 
 from collections.abc import Mapping
@@ -39,9 +39,13 @@ def endpoint_privileges(image: ImageSpec) -> Manifest:
         return {"privileged": True}
     if image.flavor not in _CAPABILITIES:
         raise BackendRejected(reason=f"image {image.slug!r} has no flavor {image.flavor!r}")
+    capabilities = _CAPABILITIES[image.flavor]
+    if image.enable_forwarding:
+        # Who routes sets addresses and routes; Pod Security is out of the way already.
+        capabilities = (*capabilities, *_NETWORKING)
     return {
         "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"], "add": list(_CAPABILITIES[image.flavor])},
+        "capabilities": {"drop": ["ALL"], "add": list(dict.fromkeys(capabilities))},
     }
 
 
