@@ -36,9 +36,10 @@ lock: ## Resolve pyproject.toml into the hashed requirement files
 bench: ## Measure, print a table and write .bench/results.json
 	@$(LAUNCHER) beside-servers -- -m tests.load.bench $(ARGS)
 
-bench-kubernetes: ## Measure what Syringe adds to a cluster (CLUSTER=kubeconfig, else a fake one)
+bench-kubernetes: ## Measure what Syringe adds to a cluster (a real one: docs/kubernetes/k3s.md)
 	@$(LAUNCHER) beside-servers -- -m tests.load.bench --only kubernetes \
-		--output .bench/kubernetes.json $(if $(CLUSTER),--kubeconfig "$(CLUSTER)") $(ARGS)
+		--output .bench/kubernetes.json $(if $(CLUSTER),--kubeconfig "$(CLUSTER)") \
+		$(if $(BUNDLE_URL),--bundle-url "$(BUNDLE_URL)") $(ARGS)
 
 chaos: export CHAOS_AWAY_SECONDS ?= 60
 chaos: ## Kill and restart real processes, the long form

@@ -40,6 +40,9 @@ LOCAL = "scheduler.backends.local.LocalBackend"
 FAKE = "scheduler.backends.fake.FakeBackend"
 KUBERNETES = "scheduler.backends.kubernetes.KubernetesBackend"
 
+_ANSWERING = frozenset({"web", "gateway", "bundles"})
+"""Processes that are asked whether they are there."""
+
 _DESTROY_LEFTOVERS = """
 import time
 import django
@@ -106,7 +109,7 @@ class Stack:
 
     ``env`` adds ``SYRINGE_*`` variables; ``database_url`` names a database to use as it is (it is
     migrated, not dropped), else a fresh one is made next to ``SYRINGE_DATABASE_URL``. ``without``
-    names processes that are left out.
+    names processes that are left out, ``watcher`` and ``bundles`` say what is added.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Stack:
         workers: int = 1,
         web_workers: int = 1,
         watcher: bool = False,
+        bundles: bool = False,
         database_url: str | None = None,
         redis_url: str | None = None,
         without: Collection[str] = (),
@@ -126,6 +130,7 @@ class Stack:
         self._workers = workers
         self._web_workers = web_workers
         self._watcher = watcher
+        self._bundles = bundles
         self._processes: dict[str, _Process] = {}
         self._exits = contextlib.ExitStack()
         self.instance = f"stack-{uuid4().hex[:12]}"
@@ -134,6 +139,7 @@ class Stack:
         # Short, because the path of a UNIX socket has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="syringe-", dir="/tmp"))
         self.logs_folder = self.folder / "logs"
+        bundle_bind = f"127.0.0.1:{free_port()}"
         self.env = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "syringe_project.settings",
@@ -146,6 +152,8 @@ class Stack:
             "SYRINGE_PUBLIC_URL": self.url,
             "SYRINGE_TRUSTED_PROXIES": "unix",
             "SYRINGE_TIER": "local",
+            "SYRINGE_BUNDLE_BIND": bundle_bind,
+            "SYRINGE_BUNDLE_URL": f"http://{bundle_bind}",
             "SYRINGE_BACKEND": backend,
             **(env or {}),
         }
@@ -172,7 +180,7 @@ class Stack:
             exits.callback(self._stop_all)
             for name in self.names():
                 self.start(name, wait=False)
-            for name in {"web", "gateway"} - self._without:
+            for name in _ANSWERING.intersection(self.names()):
                 self._wait_for_answer(name)
             self._exits = exits.pop_all()
         return self
@@ -191,7 +199,8 @@ class Stack:
         """Name every process of the stack."""
         workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
         watcher = ["watcher"] if self._watcher else []
-        names = ["web", "gateway", *workers, "gc", "beat", *watcher]
+        bundles = ["bundles"] if self._bundles else []
+        names = ["web", "gateway", *workers, "gc", "beat", *watcher, *bundles]
         return [name for name in names if name not in self._without]
 
     def command(self, name: str) -> list[str]:
@@ -209,6 +218,12 @@ class Stack:
                 ]  # fmt: skip
             case "gateway":
                 return [sys.executable, "-m", "gateway"]
+            case "bundles":
+                return [
+                    str(folder / "gunicorn"), "syringe_project.bundle_wsgi",
+                    "--bind", self.env["SYRINGE_BUNDLE_BIND"], "--worker-class", "gthread",
+                    "--threads", "4", "--no-control-socket", "--graceful-timeout", "2",
+                ]  # fmt: skip
             case "worker":
                 return [
                     *celery, "worker", "-P", "threads", "-c", "8", "-Q", "lifecycle",
@@ -254,7 +269,7 @@ class Stack:
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._processes[name] = _Process(command, popen)
-        if wait and name in {"web", "gateway"}:
+        if wait and name in _ANSWERING:
             self._wait_for_answer(name)
         return popen.pid
 
@@ -300,8 +315,10 @@ class Stack:
             if name == "web":
                 with socket.socket(socket.AF_UNIX) as client:
                     return client.connect_ex(str(self.socket)) == 0
+            bundles = f"http://{self.env['SYRINGE_BUNDLE_BIND']}"
+            url = bundles if name == "bundles" else self.url
             try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as answer:
+                with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
                     return bool(answer.status == 200)
             except urllib.error.HTTPError as exc:
                 # A gateway whose web process is away has answered, too.

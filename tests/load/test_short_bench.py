@@ -95,6 +95,14 @@ def test_a_part_that_does_not_end_is_ended():
     assert ended == [True]
 
 
+@pytest.mark.parametrize("given", ["", "192.0.2.10:8002", "http://192.0.2.10", "http://host:x"])
+def test_a_real_cluster_takes_an_address_of_its_bundles(capsys, given: str):
+    with pytest.raises(SystemExit):
+        command.main(["--only", "kubernetes", "--kubeconfig", "some", "--bundle-url", given])
+
+    assert "--bundle-url http://" in capsys.readouterr().err
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", ["starts", "kubernetes", "growth", "throughput", "imports"])
 def test_a_quick_part_measures_everything_it_promises(tmp_path: Path, name: str):

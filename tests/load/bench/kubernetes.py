@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import psycopg2
@@ -90,6 +91,7 @@ def measure(bench: Bench) -> Sequence[Result]:
             workers=2,
             web_workers=2,
             watcher=True,
+            bundles=True,
             env={
                 "SYRINGE_SESSIONS_PER_ADDRESS": "0",
                 "SYRINGE_LIVELESSONS_PER_SESSION": "0",
@@ -142,9 +144,11 @@ def _added(how: str, starts: Starts, limit: float) -> Sequence[Result]:
 @contextlib.contextmanager
 def _cluster(bench: Bench, folder: Path) -> Iterator[Mapping[str, str]]:
     """Yield settings for the cluster that was named, else for a fake one in its own process."""
-    if bench.kubeconfig is not None:
+    if bench.cluster is not None:
         yield {
-            "SYRINGE_KUBERNETES_KUBECONFIG": str(bench.kubeconfig),
+            "SYRINGE_BUNDLE_BIND": f"0.0.0.0:{urlsplit(bench.cluster.bundle_url).port}",
+            "SYRINGE_BUNDLE_URL": bench.cluster.bundle_url,
+            "SYRINGE_KUBERNETES_KUBECONFIG": str(bench.cluster.kubeconfig),
             "SYRINGE_KUBERNETES_IMAGE": _REAL_IMAGE,
             "SYRINGE_KUBERNETES_ACCESS_PEERS": _ANYBODY,
             "SYRINGE_KUBERNETES_BUNDLE_PEERS": _ANYBODY,

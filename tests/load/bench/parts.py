@@ -19,14 +19,22 @@ class PartTooLong(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class RealCluster:
+    """A cluster to measure on, and the address at which its pods reach this machine's bundles."""
+
+    kubeconfig: Path
+    bundle_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
-    """What every part is given; without a ``kubeconfig`` the cluster is a fake one."""
+    """What every part is given; without a ``cluster`` it is a fake one."""
 
     scale: Scale
     console: Console
     name: str
     began: float
-    kubeconfig: Path | None = None
+    cluster: RealCluster | None = None
 
     def say(self, text: str) -> None:
         """Tell whoever waits what happens now."""
@@ -64,13 +72,13 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 
 def run_parts(
-    parts: Sequence[Part], scale: Scale, console: Console, kubeconfig: Path | None = None
+    parts: Sequence[Part], scale: Scale, console: Console, cluster: RealCluster | None = None
 ) -> list[Result]:
     """Run the parts; one that breaks is a missed result and does not stop the others."""
     results: list[Result] = []
     began = time.monotonic()
     for part in parts:
-        bench = Bench(scale, console, part.name, began, kubeconfig)
+        bench = Bench(scale, console, part.name, began, cluster)
         bench.say(part.about)
         try:
             with _at_most(part.limit_seconds):
