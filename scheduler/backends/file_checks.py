@@ -11,6 +11,9 @@ from typing import NamedTuple
 KEPT_CHECKS = 3
 """How many runs of one check, the newest, a backend reports."""
 
+VERDICT_BYTES = 4000
+"""A little less than Kubernetes keeps of a termination message."""
+
 _PROGRAM = Path(__file__).with_name("check_program.py").read_text()
 
 
@@ -23,13 +26,13 @@ class Verdict(NamedTuple):
 
 
 def check_command(
-    *, verdict: str, size: int, language: str, endpoint: str, path: str, timeout_seconds: float
+    *, verdict: str, language: str, endpoint: str, path: str, timeout_seconds: float
 ) -> list[str]:
-    """Return the command that runs a check and writes at most ``size`` bytes to ``verdict``.
+    """Return the command that runs a check and writes ``VERDICT_BYTES`` at most to ``verdict``.
 
-    ``verdict`` is a file, or ``-`` for standard output, of which it is the last line then.
+    That is a file, or ``-`` for standard output, of which it is the last line then.
     """
-    arguments = [verdict, str(size), language, endpoint, path, f"{timeout_seconds:g}"]
+    arguments = [verdict, str(VERDICT_BYTES), language, endpoint, path, f"{timeout_seconds:g}"]
     return ["python", "-c", _PROGRAM, *arguments]
 
 

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.backends.file_checks import Verdict, check_command, read_verdict
+from scheduler.backends.file_checks import VERDICT_BYTES, Verdict, check_command, read_verdict
 
 HEADER = "- hosts: all\n  gather_facts: false\n  connection: local\n  tasks:\n"
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
-def judged(path: Path, *, verdict: str = "-", size: int = 4000, seconds: float = 30) -> Verdict:
+def judged(path: Path, *, verdict: str = "-", seconds: float = 30) -> Verdict:
     """Run a check as a backend would and return the verdict."""
     command = check_command(
         verdict=verdict,
-        size=size,
         language="ansible" if path.suffix == ".yml" else "python",
         endpoint="localhost",
         path=str(path),
@@ -25,7 +24,7 @@ def judged(path: Path, *, verdict: str = "-", size: int = 4000, seconds: float =
     )
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
     text = done.stdout if verdict == "-" else Path(verdict).read_text()
-    assert len(text.strip().encode()) <= size
+    assert len(text.strip().encode()) <= VERDICT_BYTES
     found = read_verdict(text)
     assert found is not None, done
     assert done.returncode == (0 if found.outcome == "passed" else 1)
@@ -126,7 +125,7 @@ def test_what_goes_on_in_the_background_does_not_hold_it_up(tmp_path: Path) -> N
 def test_a_verdict_has_room_in_a_termination_message(tmp_path: Path) -> None:
     (tmp_path / "check.py").write_text("print('\\\\n' * 5_000_000); print('é' * 5_000)")
 
-    found = judged(tmp_path / "check.py", verdict=str(tmp_path / "verdict"), size=4000)
+    found = judged(tmp_path / "check.py", verdict=str(tmp_path / "verdict"))
 
     assert (found.outcome, found.message) == ("passed", "é" * 500)
     assert found.log_tail.endswith("é")

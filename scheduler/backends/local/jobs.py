@@ -20,7 +20,6 @@ USER = "configurator"
 HOME = f"/home/{USER}"
 
 _LOG_BYTES = 16_000
-_VERDICT_BYTES = 8000
 _CHECK_GRACE_SECONDS = 10
 _ENDED = ("succeeded", "failed")
 _ADDRESSES = 250
@@ -269,7 +268,6 @@ def job_command(configuration: ConfigurationPlan, request: JobRequest) -> list[s
     if (check := request.check) is not None:
         return check_command(
             verdict="-",
-            size=_VERDICT_BYTES,
             language=check.language,
             endpoint=request.endpoint,
             path=f"/antidote/{check.path}",

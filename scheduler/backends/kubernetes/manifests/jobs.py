@@ -55,8 +55,6 @@ CHECK_START_SECONDS = 120
 
 _CHECK_KEPT_SECONDS = 60
 _VERDICT_FILE = "/dev/termination-log"
-_VERDICT_BYTES = 4000
-"""A little less than Kubernetes keeps of a termination message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,6 @@ def check_job(
     name = check_job_name(check_name(stage, slug), run)
     command = check_command(
         verdict=_VERDICT_FILE,
-        size=_VERDICT_BYTES,
         language=language,
         endpoint=endpoint,
         path=f"{FOLDER}/{path}",
