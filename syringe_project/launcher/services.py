@@ -18,6 +18,7 @@ from syringe_project.launcher.supervisor import Service
 
 _WEB_THREADS = 4
 _COLLECTOR_THREADS = 2
+_CHECKER_THREADS = 2
 _DEFAULT_WORKER_THREADS = 8
 _BUNDLE_THREADS = 8
 _DEFAULT_BUNDLE_BIND = "127.0.0.1:8002"
@@ -116,6 +117,7 @@ def application_services(
         ),
         worker("lifecycle", threads),
         worker("gc", _COLLECTOR_THREADS),
+        worker("objectives", _CHECKER_THREADS),
         Service(
             name="beat",
             command=[*celery, "beat"],

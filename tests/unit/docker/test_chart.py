@@ -73,7 +73,7 @@ def test_every_manifest_is_valid(manifests, version):
         ({"settings": {"SYRINGE_TIER": ["prod"]}}, "settings"),
         ({"workers": {"lifecycle": {"concurrency": 0}}}, "workers"),
         ({"workers": {"a queue": {"replicas": 1, "concurrency": 1, "resources": {}}}}, "a queue"),
-        ({"workers": {"objectives": {"replicas": 1}}}, "workers"),
+        ({"workers": {"another": {"replicas": 1}}}, "workers"),
         ({"networkPolicy": {"dataPorts": []}}, "dataPorts"),
         ({"embedded": {"storage": "much"}}, "storage"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
@@ -114,6 +114,14 @@ def test_settings_become_what_the_processes_read():
     assert data["SYRINGE_WEB_URL"] == "http://syringe-web:8000"
 
 
+def test_large_and_broken_numbers_stay_as_they_were_written():
+    settings = {"SYRINGE_BUNDLE_MAX_BYTES": 2**32, "SYRINGE_KUBERNETES_TIMEOUT_SECONDS": 2.5}
+    data = named(render({**SECRET, "settings": settings}), "ConfigMap")["data"]
+
+    assert data["SYRINGE_BUNDLE_MAX_BYTES"] == "4294967296"
+    assert data["SYRINGE_KUBERNETES_TIMEOUT_SECONDS"] == "2.5"
+
+
 def test_a_setting_of_the_operator_wins():
     values = {**SECRET, "settings": {"SYRINGE_BUNDLE_URL": "http://elsewhere:8002"}}
     assert named(render(values), "ConfigMap")["data"]["SYRINGE_BUNDLE_URL"] == (
@@ -144,9 +152,8 @@ def test_pods_say_what_they_need_and_can_write_to_tmp(manifests):
     for name, template in pod_templates(manifests).items():
         for container in containers(template):
             assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, name
-            if "objectives" not in name:
-                assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
-                assert "memory" in container["resources"]["limits"], name
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+            assert "memory" in container["resources"]["limits"], name
 
 
 def test_no_service_gives_a_pod_settings_of_its_own(manifests):

@@ -18,8 +18,9 @@ GIVEN = {
     "SYRINGE_KUBECONFIG": "/home/operator/.kube/config",
     "SYRINGE_BUNDLE_URL": "http://192.0.2.10:8002",
 }
-SYRINGE = {"web", "gateway", "bundles", "worker-lifecycle", "worker-gc", "beat", "watcher"}
-CLUSTER = {"worker-lifecycle", "worker-gc", "watcher"}
+WORKERS = {"worker-lifecycle", "worker-gc", "worker-objectives"}
+SYRINGE = {"web", "gateway", "bundles", *WORKERS, "beat", "watcher"}
+CLUSTER = {*WORKERS, "watcher"}
 
 
 def compose(variables, *arguments):
