@@ -10,6 +10,7 @@ import pytest
 from scheduler.backends.kubernetes.labels import INSTANCE
 from scheduler.backends.kubernetes.manifests import environment_manifests
 from scheduler.backends.kubernetes.resources import RESOURCES
+from syringe_project.celery import app
 from syringe_project.environment import Environment
 from syringe_project.kubernetes_environment import KubernetesEnvironment
 from tests.unit.docker.conftest import (
@@ -262,7 +263,18 @@ def _names(manifests):
     return {(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests}
 
 
-def test_every_queue_has_workers_of_its_own():
+def test_every_queue_has_workers_of_its_own(manifests):
+    routed = {route["queue"] for route in app.conf.task_routes.values()}
+    served = {
+        word.removeprefix("--queues=")
+        for template in pod_templates(manifests).values()
+        for word in template["spec"]["containers"][0].get("command", [])
+        if word.startswith("--queues=")
+    }
+    assert served == routed | {app.conf.task_default_queue}
+
+
+def test_workers_are_as_many_as_the_values_say():
     manifests = render(VALUE_SETS["production"])
     for queue, replicas, threads in (("lifecycle", 4, 16), ("gc", 1, 2), ("objectives", 2, 4)):
         deployment = named(manifests, "Deployment", f"syringe-worker-{queue}")
