@@ -71,6 +71,13 @@ class KubernetesEnvironment(BaseSettings):
     cpu_limit: Quantity = Field(default="1", description="CPU an endpoint gets at most.")
     memory_request: Quantity = Field(default="128Mi", description="Memory an endpoint is promised.")
     memory_limit: Quantity = Field(default="1Gi", description="Memory an endpoint gets at most.")
+    trusted_cpu_limit: Quantity = Field(
+        default="2", description="CPU an endpoint gets at most whose image is `trusted`."
+    )
+    trusted_memory_limit: Quantity = Field(
+        default="4Gi",
+        description="Memory it gets at most: virtual network devices need more than others.",
+    )
     disk_limit: Quantity = Field(
         default="2Gi", description="Disk that an endpoint may write, beside the lesson's folder."
     )

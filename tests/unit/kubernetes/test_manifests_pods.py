@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curriculum.loader import load_curriculum
 from lessons.specs import GUIDE_ENDPOINT
 from scheduler.backends.base import BackendRejected, ConnectionSpec, EndpointSpec, ResourceSpec
 from scheduler.backends.kubernetes.manifests.amounts import amount, amount_text
 from scheduler.backends.kubernetes.manifests.types import Manifest
+from tests.curricula import REAL_CURRICULUM
 from tests.unit.kubernetes.descriptions import (
     SHELL,
     WEB,
@@ -303,6 +305,33 @@ def test_amounts_are_the_installations() -> None:
 
     assert requests == {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "512Mi"}
     assert limits == {"cpu": "2", "memory": "2Gi", "ephemeral-storage": "1536Mi"}
+
+
+def test_virtual_network_devices_get_more_unless_their_image_says_what() -> None:
+    def limits(**changes: Any) -> Manifest:
+        found: Manifest = container(endpoint(image=image(flavor="trusted", **changes)))
+        return {**found["resources"]["limits"]}
+
+    assert limits()["cpu"] == "2"
+    assert limits()["memory"] == "4Gi"
+    assert limits(resources=ResourceSpec(memory_limit="512Mi"))["memory"] == "512Mi"
+    quota = of_kind(made(environment(endpoint(flavor="trusted"))), "ResourceQuota")["lesson"]
+    assert quota["spec"]["hard"]["limits.memory"] == "4096Mi"
+
+
+@pytest.mark.skipif(not REAL_CURRICULUM.is_dir(), reason=f"no {REAL_CURRICULUM.name} beside it")
+def test_the_devices_of_real_lessons_have_room_to_boot() -> None:
+    devices = {
+        unit.slug: image(slug=unit.slug, flavor=unit.definition.flavor)
+        for unit in load_curriculum(REAL_CURRICULUM).images
+        if unit.definition is not None and unit.definition.flavor == "trusted"
+    }
+
+    limits = [container(endpoint(image=one))["resources"]["limits"] for one in devices.values()]
+
+    assert {"vqfx-snap1", "vqfx-snap2", "vqfx-snap3", "cvx"} <= devices.keys()
+    assert min(amount(one["memory"]) for one in limits) >= amount("4Gi")
+    assert min(amount(one["cpu"]) for one in limits) >= 2
 
 
 def test_an_image_may_need_more() -> None:

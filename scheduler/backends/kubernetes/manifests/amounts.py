@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
 
-from scheduler.backends.base import BackendRejected, ResourceSpec
+from scheduler.backends.base import BackendRejected, ImageSpec, ResourceSpec
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from syringe_project.kubernetes_environment import KubernetesEnvironment
 
@@ -35,6 +35,17 @@ def amount_text(resource: str, value: Decimal) -> str:
     if value % _MEBIBYTE == 0:
         return f"{value / _MEBIBYTE:.0f}Mi"
     return str(value.to_integral_value(ROUND_CEILING))
+
+
+def endpoint_resources(image: ImageSpec, settings: KubernetesEnvironment) -> Manifest:
+    """Return an endpoint's requests and limits: the image's own, else the installation's."""
+    if image.flavor != "trusted":
+        return container_resources(image.resources, settings)
+    changes = {
+        "cpu_limit": settings.trusted_cpu_limit,
+        "memory_limit": settings.trusted_memory_limit,
+    }
+    return container_resources(image.resources, settings.model_copy(update=changes))
 
 
 def container_resources(wanted: ResourceSpec, settings: KubernetesEnvironment) -> Manifest:

@@ -1,7 +1,11 @@
 """Quota and limits: an environment gets what its endpoints and jobs need, and no more."""
 
 from scheduler.backends.base import EnvironmentSpec, ResourceSpec
-from scheduler.backends.kubernetes.manifests.amounts import container_resources, total
+from scheduler.backends.kubernetes.manifests.amounts import (
+    container_resources,
+    endpoint_resources,
+    total,
+)
 from scheduler.backends.kubernetes.manifests.metadata import metadata
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from scheduler.backends.kubernetes.options import Options
@@ -23,8 +27,7 @@ def resource_quota(spec: EnvironmentSpec, options: Options) -> Manifest:
     Checks of files run a few at a time, too; one that finds no room waits for it.
     """
     endpoints = [
-        container_resources(endpoint.image.resources, options.settings)
-        for endpoint in spec.lesson.endpoints
+        endpoint_resources(endpoint.image, options.settings) for endpoint in spec.lesson.endpoints
     ]
     jobs = [
         container_resources(ResourceSpec(), options.settings)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from scheduler.backends.base import EndpointSpec, EnvironmentSpec
 from scheduler.backends.kubernetes.labels import ATTEMPT, LIVELESSON, Role, endpoint_labels
-from scheduler.backends.kubernetes.manifests.amounts import container_resources
+from scheduler.backends.kubernetes.manifests.amounts import endpoint_resources
 from scheduler.backends.kubernetes.manifests.credentials import (
     ACCESS_PASSWORD_KEY,
     pod_identity,
@@ -38,7 +38,7 @@ def pod(
     """Return an endpoint's pod; ``ends`` are its ends of connections."""
     image = endpoint.image
     role = role_of(endpoint)
-    resources = container_resources(image.resources, options.settings)
+    resources = endpoint_resources(image, options.settings)
     container = {
         "name": ENDPOINT_CONTAINER,
         "image": _image(endpoint, options),
