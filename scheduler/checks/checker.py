@@ -25,11 +25,9 @@ from livelessons.services.objectives import (
 )
 from scheduler.checks.connections import Connections
 from scheduler.checks.jobs import Jobs
-from scheduler.checks.places import PlaceUnknown
-from scheduler.checks.ports import http_check, tcp_check
-from scheduler.checks.shell import output_check, run_check
+from scheduler.checks.kinds import verdict_of
 from scheduler.checks.threads import in_thread
-from scheduler.checks.verdicts import Outcome, Verdict, broken, unreachable
+from scheduler.checks.verdicts import Outcome, Verdict
 from scheduler.messages import CHECK_OBJECTIVES
 from scheduler.periodic import note_consumer
 
@@ -153,7 +151,7 @@ class Checker:
 
     async def _check(self, claimed: Claimed, token: UUID) -> None:
         try:
-            verdict = await self._verdict(claimed)
+            verdict = await verdict_of(claimed, connections=self._connections, jobs=self._jobs)
             await self._write(claimed, verdict)
         except DatabaseError as exc:
             # The claim expires, and the check is made again.
@@ -162,26 +160,6 @@ class Checker:
             del self._running[token]
             if self._more_is_due:
                 self._wanted.set()
-
-    async def _verdict(self, claimed: Claimed) -> Verdict:
-        check = claimed.check
-        try:
-            match check["kind"]:
-                case "run":
-                    return await run_check(claimed, check, self._connections)
-                case "output":
-                    return await output_check(claimed, check, self._connections)
-                case "http":
-                    return await http_check(claimed, check)
-                case "tcp":
-                    return await tcp_check(claimed, check)
-                case "file":
-                    return await self._jobs.check(claimed, check)
-        except PlaceUnknown as exc:
-            return unreachable(str(exc))
-        except Exception as exc:
-            logger.exception("a check of kind %s broke", check["kind"])
-            return broken(f"The checker broke: {type(exc).__name__}.")
 
     async def _write(self, claimed: Claimed, verdict: Verdict) -> None:
         match verdict:
