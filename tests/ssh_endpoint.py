@@ -47,6 +47,7 @@ class SshEndpoint:
         self.refuses = False
         self.connections: list[asyncssh.SSHServerConnection] = []
         self._loop: asyncio.AbstractEventLoop
+        self._endings: set[asyncio.Task[None]] = set()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._thread: threading.Thread | None = None
 
@@ -86,10 +87,11 @@ class SshEndpoint:
         if self._acceptor is not None:
             self._acceptor.close()
             await self._acceptor.wait_closed()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
+        serving = asyncio.all_tasks() - {asyncio.current_task()} - self._endings
+        for task in serving:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.gather(*self._endings)
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         # A session of its own and no word at the end of the connection, as with OpenSSH.
@@ -115,13 +117,31 @@ class SshEndpoint:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            pipes[0].close()
+            ending = asyncio.create_task(_leave(shell, pipes[0], pipes[1]))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
 
 async def _end(shell: asyncio.subprocess.Process, printing: asyncio.Task[None]) -> int:
     status = await shell.wait()
     await printing
     return status
+
+
+async def _leave(
+    shell: asyncio.subprocess.Process, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader
+) -> None:
+    """Close the command's files as OpenSSH does; it has to notice by itself."""
+    stdin.close()
+    try:
+        async with asyncio.timeout(10):
+            while await stdout.read(65536):
+                pass
+            await shell.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        await shell.wait()
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], stdin: asyncio.StreamWriter) -> None:

@@ -109,7 +109,8 @@ class Stack:
 
     ``env`` adds ``SYRINGE_*`` variables; ``database_url`` names a database to use as it is (it is
     migrated, not dropped), else a fresh one is made next to ``SYRINGE_DATABASE_URL``. ``without``
-    names processes that are left out, ``watcher`` and ``bundles`` say what is added.
+    names processes that are left out, ``watcher`` and ``bundles`` say what is added, and
+    ``objectives`` how many check objectives.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Stack:
         workers: int = 1,
         web_workers: int = 1,
         watcher: bool = False,
+        objectives: int = 0,
         bundles: bool = False,
         database_url: str | None = None,
         redis_url: str | None = None,
@@ -130,6 +132,7 @@ class Stack:
         self._workers = workers
         self._web_workers = web_workers
         self._watcher = watcher
+        self._objectives = objectives
         self._bundles = bundles
         self._processes: dict[str, _Process] = {}
         self._exits = contextlib.ExitStack()
@@ -200,7 +203,8 @@ class Stack:
         workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
         watcher = ["watcher"] if self._watcher else []
         bundles = ["bundles"] if self._bundles else []
-        names = ["web", "gateway", *workers, "gc", "beat", *watcher, *bundles]
+        objectives = [f"objectives-{number}" for number in range(1, self._objectives + 1)]
+        names = ["web", "gateway", *workers, "gc", *objectives, "beat", *watcher, *bundles]
         return [name for name in names if name not in self._without]
 
     def command(self, name: str) -> list[str]:
@@ -234,6 +238,12 @@ class Stack:
                 return [
                     *celery, "worker", "-P", "threads", "-c", "2", "-Q", "gc",
                     "-n", f"gc@{self.instance}", "--without-gossip", "--without-mingle",
+                ]  # fmt: skip
+            case "objectives":
+                return [
+                    *celery, "worker", "-P", "threads", "-c", "2", "-Q", "objectives",
+                    "-n", f"objectives-{number}@{self.instance}",
+                    "--without-gossip", "--without-mingle",
                 ]  # fmt: skip
             case "beat":
                 return [*celery, "beat"]
