@@ -1,0 +1,232 @@
+"""What a checker survives, and what it leaves behind: nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from django.db.models import F
+from django.db.models.functions import Now
+
+from livelessons.models import LiveLesson, LiveObjective
+from livelessons.states import Desired, ObjectiveState
+from scheduler.checks.service import start_checker, stop_checker
+from tests.integration.checks.conftest import run
+from tests.objectives import due_now, objective, states
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def running(mark: str) -> list[int]:
+    """Return the processes whose command line has the mark as a word."""
+    processes = psutil.process_iter(["cmdline"])
+    return [process.pid for process in processes if mark in (process.info["cmdline"] or [])]
+
+
+def wait_for_state(live_lesson: LiveLesson, slug: str, state: ObjectiveState) -> None:
+    wait_until(
+        lambda: objective(live_lesson, slug).state == state, seconds=20, what=f"{slug} {state}"
+    )
+
+
+@contextlib.contextmanager
+def deaf_server() -> Iterator[int]:
+    """Take connections and never say a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = []
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in held:
+            connection.close()
+
+
+def test_what_hangs_holds_up_nobody(checker, checked_lesson, ssh):
+    with deaf_server() as port:
+        hanging = [checked_lesson({22: port}, it=run("true")) for _ in range(3)]
+        hanging.append(checked_lesson({22: ssh.port}, it=run("sleep 3600", timeout_seconds=60)))
+        checker.wake()
+        wait_until(
+            lambda: LiveObjective.objects.exclude(claim=None).count() == len(hanging),
+            seconds=10, what="checks that hang",
+        )  # fmt: skip
+        well = checked_lesson({22: ssh.port}, it=run("echo well"))
+        began = time.monotonic()
+        checker.wake()
+        wait_for_state(well, "it", ObjectiveState.PASSED)
+
+        assert time.monotonic() - began < 2.5
+
+
+@pytest.mark.parametrize("fault", ["hangs", "refuses", "is away"])
+def test_an_endpoint_without_ssh_is_nobody_s_fault(checker, checked_lesson, ssh, fault):
+    with contextlib.ExitStack() as exits:
+        port = ssh.port
+        if fault == "hangs":
+            port = exits.enter_context(deaf_server())
+        elif fault == "refuses":
+            ssh.refuses = True
+        else:
+            ssh.__exit__(None, None, None)
+            exits.callback(ssh.__enter__)
+        live_lesson = checked_lesson({22: port}, it=run("true"))
+        checker.wake()
+        wait_until(lambda: objective(live_lesson, "it").detail, seconds=20, what="an attempt")
+
+    row = objective(live_lesson, "it")
+    assert (row.attempts, row.failures, row.errors, row.claim) == (0, 0, 0, None)
+    assert row.state == ObjectiveState.CHECKING
+    assert row.next_check_at > row.opened_at
+
+
+def test_it_is_tried_again_later_and_later(checker, checked_lesson, ssh):
+    ssh.refuses = True
+    live_lesson = checked_lesson({22: ssh.port}, it=run("true"))
+    pauses = []
+    for _ in range(3):
+        due_now(live_lesson)
+        pauses.append(objective(live_lesson, "it").pause_seconds)
+        checker.wake()
+        wait_until(
+            lambda: objective(live_lesson, "it").pause_seconds > pauses[-1],
+            seconds=10, what="an attempt",
+        )  # fmt: skip
+    assert pauses == sorted(set(pauses))
+
+    ssh.refuses = False
+    due_now(live_lesson)
+    checker.wake()
+    wait_for_state(live_lesson, "it", ObjectiveState.PASSED)
+
+
+def test_a_changed_host_key_is_what_a_fresh_endpoint_has(checker, checked_lesson, ssh):
+    live_lesson = checked_lesson({22: ssh.port}, one=run("exit 1"), two=run("exit 1"))
+    checker.wake()
+    wait_for_state(live_lesson, "one", ObjectiveState.FAILED)
+
+    ssh.__exit__(None, None, None)
+    ssh.__enter__()
+    LiveObjective.objects.filter(live_lesson=live_lesson).update(attempts=0)
+
+    def again() -> bool:
+        due_now(live_lesson)
+        checker.wake()
+        return objective(live_lesson, "one").attempts > 0
+
+    wait_until(again, seconds=10, what="a check after the restart")
+
+
+def test_a_gigabyte_is_neither_kept_nor_waited_for(checker, checked_lesson, ssh):
+    before = psutil.Process().memory_info().rss
+    live_lesson = checked_lesson(
+        {22: ssh.port}, it=run("head -c 1000000000 /dev/zero | tr '\\0' x", timeout_seconds=60)
+    )
+
+    checker.wake()
+    wait_for_state(live_lesson, "it", ObjectiveState.ERROR)
+
+    row = objective(live_lesson, "it")
+    assert "too much" in row.detail
+    assert len(row.detail) < 20_000
+    assert psutil.Process().memory_info().rss - before < 100 * 1024**2
+
+
+def test_a_check_that_never_ends_is_ended(checker, checked_lesson, ssh):
+    script = "sleep 3601.25 & setsid sleep 3601.25 & sleep 3601.25"
+    live_lesson = checked_lesson({22: ssh.port}, it=run(script, timeout_seconds=1))
+
+    checker.wake()
+    wait_for_state(live_lesson, "it", ObjectiveState.ERROR)
+
+    assert "within 1 seconds" in objective(live_lesson, "it").detail
+    wait_until(lambda: not running("3601.25"), seconds=10, what="the end of everything")
+
+
+def _to_another_stage(live_lesson: LiveLesson) -> None:
+    LiveLesson.objects.filter(pk=live_lesson.pk).update(
+        desired_stage=1, generation=F("generation") + 1, next_look_at=Now()
+    )
+
+
+def _end(live_lesson: LiveLesson) -> None:
+    LiveLesson.objects.filter(pk=live_lesson.pk).update(desired=Desired.GONE)
+
+
+@pytest.mark.parametrize("change", [_to_another_stage, _end])
+def test_nothing_runs_for_what_is_not_wished_any_more(checker, checked_lesson, ssh, change):
+    script = "sleep 3602.5; echo late"
+    live_lesson = checked_lesson({22: ssh.port}, it=run(script, timeout_seconds=120))
+    checker.wake()
+    wait_until(lambda: running("3602.5"), seconds=10, what="the script")
+
+    change(live_lesson)
+
+    wait_until(lambda: not running("3602.5"), seconds=10, what="the end of the script")
+    assert (objective(live_lesson, "it").attempts, objective(live_lesson, "it").errors) == (0, 0)
+
+
+def test_a_checker_that_stops_gives_its_checks_back(transactional_db, checked_lesson, ssh):
+    (ssh.home / "slow").touch()
+    script = "test ! -e slow || sleep 3603.5"
+    live_lesson = checked_lesson({22: ssh.port}, it=run(script, timeout_seconds=120))
+    first = start_checker("the first")
+    first.wake()
+    wait_until(lambda: running("3603.5"), seconds=10, what="the script")
+    assert objective(live_lesson, "it").checker == "the first"
+
+    stop_checker(first)
+    wait_until(lambda: not running("3603.5"), seconds=10, what="the end of the script")
+    (ssh.home / "slow").unlink()
+    second = start_checker("the second")
+    try:
+        wait_for_state(live_lesson, "it", ObjectiveState.PASSED)
+    finally:
+        stop_checker(second)
+
+    assert objective(live_lesson, "it").checker == "the second"
+
+
+def test_no_livelesson_has_more_than_its_share(checker, checked_lesson, ssh):
+    objectives = {f"o{n}": run("sleep 3604.5", timeout_seconds=60) for n in range(5)}
+    live_lesson = checked_lesson({22: ssh.port}, **objectives)
+    other = checked_lesson({22: ssh.port}, it=run("true"))
+
+    checker.wake()
+    wait_for_state(other, "it", ObjectiveState.PASSED)
+    wait_until(lambda: len(running("3604.5")) >= 3, seconds=10, what="three checks")
+    checker.wake()
+
+    held = LiveObjective.objects.filter(live_lesson=live_lesson).exclude(claim=None)
+    assert held.count() == 3
+    # One connection is enough for all of them.
+    assert len(ssh.connections) == 2
+
+
+def test_what_needed_another_objective_is_checked_at_once(checker, checked_lesson, ssh):
+    live_lesson = checked_lesson(
+        {22: ssh.port},
+        first=run("true"),
+        second={"check": run("true"), "needs": ["first"]},
+        third={"check": run("true"), "needs": ["second"]},
+    )
+    began = time.monotonic()
+
+    checker.wake()
+    wait_for_state(live_lesson, "third", ObjectiveState.PASSED)
+
+    assert time.monotonic() - began < 4
+    assert set(states(live_lesson).values()) == {"passed"}
