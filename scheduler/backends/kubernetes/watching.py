@@ -30,7 +30,10 @@ RELIST_SECONDS = (20.0, 30.0)
 """A list at least every 30 s; drawn anew each time, so that many watchers do not list at once."""
 
 GIVE_UP_SECONDS = 60.0
-"""Who could neither list nor watch for so long ends, and its supervisor knows."""
+"""Who could neither list nor watch for so long ends, and its supervisor knows.
+
+Who is stuck for so long cannot end; it stops touching the file that health checks look at.
+"""
 
 _BATCH_SECONDS = 0.02
 """A pod's start is several changes in a row; those within this time are one wake-up."""
@@ -57,8 +60,10 @@ class Watcher:
         *,
         relist_seconds: tuple[float, float] = RELIST_SECONDS,
         give_up_seconds: float = GIVE_UP_SECONDS,
+        show_life: Callable[[], None] = touch_heartbeat_file,
     ) -> None:
         self._wake = wake
+        self._show_life = show_life
         self._changes = _Changes()
         self._followers = [
             _Follower(cluster, kind, instance, self._changes, relist_seconds, give_up_seconds)
@@ -76,7 +81,8 @@ class Watcher:
         for follower in self._followers:
             follower.start(stop)
         while not stop.is_set():
-            touch_heartbeat_file()
+            if all(follower.works for follower in self._followers):
+                self._show_life()
             if self._changes.wait(0.5):
                 time.sleep(_BATCH_SECONDS)
                 if changed := self._changes.take():
@@ -125,12 +131,18 @@ class _Follower:
     _known: dict[str, _Known] | None = None
     _version: str = ""
     _relist_at: float = 0.0
+    _worked_at: float = 0.0
     _failing_since: float | None = None
     _failures: int = 0
     _stop: Event = field(default_factory=Event)
 
     def __post_init__(self) -> None:
         self._first_appearance = appearance(self.kind, {"metadata": {}})
+
+    @property
+    def works(self) -> bool:
+        """Whether it has lately listed or watched with success."""
+        return time.monotonic() - self._worked_at < self.give_up_seconds
 
     def begin(self) -> None:
         try:
@@ -149,7 +161,7 @@ class _Follower:
             except Expired as exc:
                 logger.info("%s: listing again", exc)
                 self._relist_at = 0.0
-                self._pause(_FIRST_PAUSE)
+                self._back_off()
             except BackendUnavailable as exc:
                 if not self._may_go_on(exc):
                     return
@@ -178,11 +190,11 @@ class _Follower:
             resource_version=self._version,
             timeout_seconds=int(seconds),
         ):
-            self._worked()
+            self._watched()
             self._note(event.type, event.object)
             if self._stop.is_set():
                 return
-        self._worked()
+        self._watched()
         if time.monotonic() - began < _FIRST_PAUSE:
             self._pause(_FIRST_PAUSE)
 
@@ -228,7 +240,12 @@ class _Follower:
         return str(metadata["uid"]), _Known(ref.live_lesson_id, appearance(self.kind, manifest))
 
     def _worked(self) -> None:
-        self._failing_since, self._failures = None, 0
+        self._worked_at, self._failing_since = time.monotonic(), None
+
+    def _watched(self) -> None:
+        self._worked()
+        # A list does not end the backing off: where watches fail, each is followed by a list.
+        self._failures = 0
 
     def _may_go_on(self, exc: BackendUnavailable) -> bool:
         now = time.monotonic()
@@ -237,9 +254,12 @@ class _Follower:
             self.error = exc
             return False
         logger.warning("watching %s: %s", self.kind, exc)
-        self._pause(min(_LAST_PAUSE, _FIRST_PAUSE * 2**self._failures))
-        self._failures += 1
+        self._back_off()
         return True
+
+    def _back_off(self) -> None:
+        self._pause(min(_LAST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, 10)))
+        self._failures += 1
 
     def _pause(self, seconds: float) -> None:
         self._stop.wait(uniform(0.5, 1.0) * max(seconds, 0.0))  # noqa: S311 (jitter)

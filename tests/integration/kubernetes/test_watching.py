@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,9 +35,13 @@ class Woken:
     def __init__(self) -> None:
         self.ids: list[UUID] = []
         self.errors: list[BackendUnavailable] = []
+        self.signs_of_life = 0
 
     def __call__(self, live_lesson_ids: Collection[UUID]) -> None:
         self.ids += live_lesson_ids
+
+    def show_life(self) -> None:
+        self.signs_of_life += 1
 
 
 @pytest.fixture
@@ -73,6 +78,7 @@ def watching(
         woken,
         relist_seconds=relist_seconds,
         give_up_seconds=give_up_seconds,
+        show_life=woken.show_life,
     )
 
     def run() -> None:
@@ -175,6 +181,43 @@ def test_it_lists_again_when_its_version_has_expired(
         woken.ids.clear()
         assert end(backend, spec.ref)
         assert wait_until(lambda: spec.ref.live_lesson_id in woken.ids)
+
+
+@pytest.mark.usefixtures("backend")
+def test_it_does_not_hammer_a_server_whose_versions_expire_at_once(
+    cluster: FakeCluster, settings: Any
+) -> None:
+    cluster.faults.add(Fault(verb="watch", status=410, times=None))
+
+    with watching(cluster, settings):
+        began = time.monotonic()
+        assert wait_until(lambda: lists_of_pods(cluster) >= 6)
+        # Without backing off at most 0.2 s each, so that five take 1 s.
+        assert time.monotonic() - began > 1.1
+
+
+def test_it_shows_life_only_while_every_kind_is_followed(
+    cluster: FakeCluster, backend: KubernetesBackend, settings: Any
+) -> None:
+    spec = environment()
+    cluster.faults.add(Fault(verb="watch", resource="jobs", delay=6, times=None))
+
+    with watching(cluster, settings, give_up_seconds=1) as woken:
+        assert woken.signs_of_life > 0
+        assert wait_until(lambda: _is_silent(woken))
+        backend.ensure(spec)
+        assert wait_until(lambda: spec.ref.live_lesson_id in woken.ids)
+        cluster.faults.clear()
+        cluster.drop_connections()
+        before = woken.signs_of_life
+        assert wait_until(lambda: woken.signs_of_life > before)
+
+
+def _is_silent(woken: Woken) -> bool:
+    """Whether more than one round of the watcher passes without a sign of life."""
+    before = woken.signs_of_life
+    time.sleep(1.2)
+    return woken.signs_of_life == before
 
 
 def lists_of_pods(cluster: FakeCluster) -> int:
