@@ -28,7 +28,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         (silent / stage).mkdir(parents=True)
         (silent / stage / "guide.md").write_text("# Nothing to do\n")
     (silent / "lesson.meta.yaml").write_text(SILENT)
-    with Stack(backend=LOCAL, without={"web", "gateway", "gc", "objectives"}) as stack:
+    with Stack(backend=LOCAL, objectives=1, without={"web", "gateway", "gc"}) as stack:
         stack.manage("import_curriculum", str(folder))
         yield stack
 
