@@ -329,8 +329,9 @@ def test_the_command_says_that_a_backend_needs_no_watcher() -> None:
 def test_the_command_fails_where_no_cluster_is_and_ends_by_a_signal_where_one_is(
     cluster: FakeCluster, tmp_path: Path
 ) -> None:
-    path = tmp_path / "kubeconfig"
+    path, heartbeat = tmp_path / "kubeconfig", tmp_path / "heartbeat"
     named = {
+        "SYRINGE_HEARTBEAT_FILE": str(heartbeat),
         "SYRINGE_BACKEND": "scheduler.backends.kubernetes.KubernetesBackend",
         "SYRINGE_KUBERNETES_KUBECONFIG": str(path),
     }
@@ -338,10 +339,12 @@ def test_the_command_fails_where_no_cluster_is_and_ends_by_a_signal_where_one_is
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert str(path) in output
+    assert not heartbeat.exists()
 
     cluster.kubeconfig(path)
     with command(named) as process:
         assert wait_until(lambda: watches(cluster) >= len(KINDS), 60)
+        assert wait_until(heartbeat.exists)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 0, output
