@@ -147,7 +147,8 @@ class KubernetesEnvironment(BaseSettings):
     )
     force_finalize: bool = Field(
         default=False,
-        description="Remove the finalizers of namespaces that hang in Terminating for 90 s.",
+        description="Remove the finalizers of namespaces that hang in Terminating for 90 s and "
+        "have no pods left; other objects in them may stay behind in the cluster's store for good.",
     )
 
 

@@ -26,11 +26,13 @@ from scheduler.backends.kubernetes.deletion import (
     is_ours,
     is_stuck,
     is_terminating,
+    names_pods,
     obstacles,
 )
 from scheduler.backends.kubernetes.failures import unknown_kind
 from scheduler.backends.kubernetes.labels import environments_selector, instance_selector, ref_of
 from scheduler.backends.kubernetes.manifests.credentials import DEFAULT_USER
+from scheduler.backends.kubernetes.manifests.limits import QUOTA
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from scheduler.backends.kubernetes.names import namespace_name
 from scheduler.backends.kubernetes.observation import Listed, namespaces_of, observations
@@ -42,7 +44,10 @@ from syringe_project.kubernetes_environment import KubernetesEnvironment
 logger = logging.getLogger(__name__)
 
 MAX_REFS = 100
-"""Livelessons in one list call: their ids are part of its address, which servers limit."""
+"""Livelessons that a list call names: their ids are part of its address, which servers limit.
+
+For more, everything of this installation is listed.
+"""
 
 _ENSURE_TIMEOUTS = 4
 """How many times the longest call a whole start may take, for the lease that it runs under."""
@@ -92,17 +97,30 @@ class KubernetesBackend(RuntimeBackend):
             stored = cluster.apply(manifest)
             if manifest["kind"] == "NetworkPolicy" and not _is_kept(manifest, stored):
                 raise BackendRejected(
-                    reason=f"the cluster does not keep NetworkPolicy "
+                    detail=f"the cluster does not keep NetworkPolicy "
                     f"{manifest['metadata']['name']} as it was written, so nothing is started"
                 )
 
     def observe(
         self, refs: Sequence[EnvironmentRef]
     ) -> Mapping[EnvironmentRef, EnvironmentObservation]:
-        seen: dict[EnvironmentRef, EnvironmentObservation] = {}
-        for first in range(0, len(refs), MAX_REFS):
-            seen.update(self._observe(refs[first : first + MAX_REFS]))
-        return seen
+        """Report them by a list of each kind, however many there are."""
+        if not refs:
+            return {}
+        cluster = self._cluster()
+        instance = settings.SYRINGE_INSTANCE
+        labels = (
+            environments_selector(instance, refs)
+            if len(refs) <= MAX_REFS
+            else instance_selector(instance)
+        )
+        namespaces = cluster.list("Namespace", labels=labels).items
+        # A job's pod ends first and tells more, so it must not look older than its job.
+        jobs = cluster.list("Job", labels=labels).items
+        pods = cluster.list("Pod", labels=labels).items
+        for ref, namespace in namespaces_of(instance, refs, namespaces).items():
+            self._urge(cluster, namespace, ref)
+        return observations(instance, refs, Listed(namespaces, pods, jobs), _now())
 
     def configure(self, spec: EnvironmentSpec, *, stage: int, endpoint: str, run: int) -> None:
         options = current_options()
@@ -149,7 +167,7 @@ class KubernetesBackend(RuntimeBackend):
         if not is_ours(namespace, instance, ref):
             logger.warning("namespace %s is not ours and stays", name)
         elif is_terminating(namespace):
-            self._urge(cluster, namespace)
+            self._urge(cluster, namespace, ref)
         else:
             cluster.delete("Namespace", name, uid=namespace["metadata"]["uid"])
 
@@ -179,21 +197,6 @@ class KubernetesBackend(RuntimeBackend):
     def preflight(self) -> Sequence[str]:
         return preflight.problems(self._cluster, settings.SYRINGE_KUBERNETES)
 
-    def _observe(
-        self, refs: Sequence[EnvironmentRef]
-    ) -> Mapping[EnvironmentRef, EnvironmentObservation]:
-        cluster = self._cluster()
-        instance = settings.SYRINGE_INSTANCE
-        labels = environments_selector(instance, refs)
-        listed = Listed(
-            namespaces=cluster.list("Namespace", labels=labels).items,
-            pods=cluster.list("Pod", labels=labels).items,
-            jobs=cluster.list("Job", labels=labels).items,
-        )
-        for namespace in namespaces_of(instance, refs, listed.namespaces).values():
-            self._urge(cluster, namespace)
-        return observations(instance, refs, listed, _now())
-
     def _check_kinds(self, cluster: Cluster, contents: Iterable[Manifest]) -> None:
         """Refuse what needs an add-on that the cluster lacks, before anything is created."""
         for kind in {m["kind"] for m in contents if RESOURCES[m["kind"]].installed_by}:
@@ -201,7 +204,8 @@ class KubernetesBackend(RuntimeBackend):
                 continue
             if not cluster.knows(kind):
                 raise BackendRejected(
-                    reason=f"the lesson's connections need more: {unknown_kind(RESOURCES[kind])}"
+                    reason="the machines here cannot connect endpoints",
+                    detail=unknown_kind(RESOURCES[kind]),
                 )
             self._known_kinds.add(kind)
 
@@ -215,13 +219,13 @@ class KubernetesBackend(RuntimeBackend):
         namespace = cluster.read("Namespace", name)
         if namespace is None or is_terminating(namespace):
             raise BackendRejected(
-                reason="the lesson's namespace is being deleted", reason_code=ReasonCode.VANISHED
+                reason_code=ReasonCode.VANISHED, detail=f"namespace {name} is being deleted"
             )
         if not is_ours(namespace, instance, ref):
-            raise BackendRejected(reason=f"namespace {name} exists and is not ours")
+            raise BackendRejected(detail=f"namespace {name} exists and is not ours")
         return False
 
-    def _urge(self, cluster: Cluster, namespace: Manifest) -> None:
+    def _urge(self, cluster: Cluster, namespace: Manifest, ref: EnvironmentRef) -> None:
         """Report a namespace that hangs in its deletion, and where that is wished, force it."""
         if not is_stuck(namespace, _now()):
             return
@@ -231,6 +235,9 @@ class KubernetesBackend(RuntimeBackend):
             logger.warning("namespace %s hangs: %s", name, obstacles(namespace, _now()))
         if settings.SYRINGE_KUBERNETES.force_finalize:
             try:
+                if _has_pods(cluster, namespace, ref):
+                    # Without their namespace they would run on, and nobody would find them.
+                    return
                 cluster.finalize(namespace)
             except (BackendRejected, BackendUnavailable) as error:
                 logger.warning("namespace %s cannot be forced: %s", name, error)
@@ -252,14 +259,31 @@ def _cluster(environment: KubernetesEnvironment) -> Cluster:
     return Cluster(load, timeout_seconds=environment.timeout_seconds)
 
 
+def _has_pods(cluster: Cluster, namespace: Manifest, ref: EnvironmentRef) -> bool:
+    """Say whether there are pods in a namespace, ours or of somebody else."""
+    if names_pods(namespace):
+        return True
+    labels = environments_selector(settings.SYRINGE_INSTANCE, [ref])
+    name = namespace["metadata"]["name"]
+    return any(
+        pod["metadata"]["namespace"] == name for pod in cluster.list("Pod", labels=labels).items
+    )
+
+
 def _create_pod(cluster: Cluster, pod: Manifest, instance: str, ref: EnvironmentRef) -> None:
     try:
         cluster.create(pod)
     except BackendRejected as error:
-        # Where another process was faster, servers look at the quota before they say so.
-        full = error.reason_code == ReasonCode.NO_CAPACITY
-        if not full or _missing(cluster, [pod], instance, ref):
+        if error.reason_code != ReasonCode.NO_CAPACITY:
             raise
+        # Where another process was faster, servers look at the quota before they say so.
+        if not _missing(cluster, [pod], instance, ref):
+            return
+        if f"exceeded quota: {QUOTA}," not in error.detail:
+            raise
+        # There is room for the whole lesson in it, so something was charged twice, until the
+        # quota's controller counts again.
+        raise BackendUnavailable(reason=error.detail) from error
 
 
 def _missing(

@@ -1,5 +1,6 @@
 """Ending environments: only our own, and not without saying what holds them up."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -10,6 +11,9 @@ from scheduler.backends.kubernetes.phases import parse_time
 
 PATIENCE = timedelta(seconds=90)
 """A namespace that takes longer to go is held up by something."""
+
+# The resource's group follows the point, and that of pods is empty.
+_PODS = re.compile(r"\bpods\.? has [0-9]+ resource instances")
 
 
 def is_ours(namespace: Manifest, instance: str, ref: EnvironmentRef) -> bool:
@@ -33,6 +37,15 @@ def is_stuck(namespace: Manifest, now: datetime) -> bool:
     return since is not None and now - parse_time(since) > PATIENCE
 
 
+def names_pods(namespace: Manifest) -> bool:
+    """Say whether pods are among what has not been deleted."""
+    conditions = (namespace.get("status") or {}).get("conditions") or ()
+    return any(
+        condition.get("status") == "True" and _PODS.search(str(condition.get("message")))
+        for condition in conditions
+    )
+
+
 def obstacles(namespace: Manifest, now: datetime) -> str:
     """Name what holds up a stuck namespace; empty where it is none."""
     if not is_stuck(namespace, now):
@@ -48,4 +61,4 @@ def obstacles(namespace: Manifest, now: datetime) -> str:
     if finalizers := namespace["metadata"].get("finalizers"):
         causes.append(f"Finalizers of the namespace: {', '.join(finalizers)}")
     named = "; ".join(causes) or "the cluster does not say why"
-    return f"Terminating for {(now - since).total_seconds():.0f} s: {named}"
+    return f"Terminating since {since:%Y-%m-%d %H:%M:%S} UTC: {named}"

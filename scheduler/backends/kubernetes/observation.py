@@ -189,9 +189,6 @@ def _check(job: Manifest, pod: Manifest | None, now: datetime) -> JobObservation
         broken = verdict.outcome == "broken"
         return JobObservation(phase, verdict.message, verdict.log_tail, broken=broken)
     seen = _job(job, pod, now)
-    if seen.phase == Phase.SUCCEEDED and pod is not None and not _has_ended(pod):
-        # Pods were listed before jobs.
-        return JobObservation(Phase.RUNNING)
     return replace(seen, broken=seen.phase == Phase.FAILED)
 
 
@@ -219,10 +216,6 @@ def _job(job: Manifest, pod: Manifest | None, now: datetime) -> JobObservation:
     if standing.phase == Phase.STARTING:
         return JobObservation(Phase.STARTING, standing.message)
     return JobObservation(Phase.RUNNING)
-
-
-def _has_ended(pod: Manifest) -> bool:
-    return (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
 
 
 def _last_words(pod: Manifest | None) -> str:

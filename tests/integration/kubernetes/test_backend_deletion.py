@@ -94,6 +94,32 @@ def test_a_namespace_on_its_way_out_is_not_reported_at_once(
     assert observe(backend, spec).message == ""
 
 
+@pytest.mark.parametrize("labelled", [True, False], ids=["ours", "theirs"])
+def test_a_namespace_with_pods_left_is_not_forced(
+    cluster: FakeCluster, connect: Connect, impatient: None, labelled: bool
+) -> None:
+    """Its pods would run on in a namespace that nobody lists any more."""
+    backend = connect(cluster, force_finalize=True)
+    cluster.holds.hold("*", HOLD)
+    spec = lesson()
+    start(backend, spec)
+    (key,) = cluster.store.all(kinds.PODS)
+
+    def keep(pod: dict[str, Any]) -> None:
+        pod["metadata"]["finalizers"] = [HOLD]
+        if not labelled:
+            pod["metadata"]["labels"] = {}
+
+    cluster.store.edit(kinds.PODS, key, keep)
+    backend.destroy(spec.ref)
+
+    assert wait_until(lambda: "pods" in observe(backend, spec).message)
+    backend.destroy(spec.ref)
+
+    assert not cluster.calls.matching(verb="update", subresource="finalize")
+    assert list(backend.owned()) == [spec.ref]
+
+
 @pytest.mark.parametrize("by", ["observe", "destroy"])
 def test_a_namespace_that_hangs_is_forced_where_that_is_wished(
     cluster: FakeCluster, connect: Connect, impatient: None, by: str

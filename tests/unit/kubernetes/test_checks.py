@@ -174,8 +174,6 @@ def verdict(outcome: str) -> str:
             [helper(ended(1, verdict("broken")))],
             JobObservation(Phase.FAILED, "a word", "all of it", broken=True),
         ),
-        # Its pod was listed before it ended, the job after.
-        (listed(conditions=("Complete",)), [helper(RUNNING)], JobObservation(Phase.RUNNING)),
         (listed(conditions=("Complete",)), [], JobObservation(Phase.SUCCEEDED)),
         (
             listed(conditions=("Failed",), reason="DeadlineExceeded"),

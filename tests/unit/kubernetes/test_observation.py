@@ -175,8 +175,9 @@ def test_a_namespace_that_hangs_says_why() -> None:
 
     assert seen.phase == Phase.DELETING
     assert seen.message == (
-        "Terminating for 120 s: Some content in the namespace has finalizers remaining: "
-        "example.com/hold in 1 resource instances; Finalizers of the namespace: example.com/own"
+        "Terminating since 2026-01-01 11:58:00 UTC: Some content in the namespace has finalizers "
+        "remaining: example.com/hold in 1 resource instances; Finalizers of the namespace: "
+        "example.com/own"
     )
 
 
