@@ -1,7 +1,7 @@
 """What one look at a livelesson leads to: a pure function of the row, the world and the clock."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -132,8 +132,15 @@ def decide(
             return _leave(row, seen, now)
 
 
-def when_unavailable(row: LiveLesson, message: str, now: datetime, policy: Policy) -> Decision:
-    """Return the step after the backend could not be reached."""
+def when_unavailable(
+    row: LiveLesson,
+    message: str,
+    now: datetime,
+    policy: Policy,
+    *,
+    retry_after: timedelta = AT_ONCE,
+) -> Decision:
+    """Return the step after the backend could not be reached, or asked to be left alone."""
     timeout = (
         policy.configuration_timeout if row.state == State.CONFIGURATION else policy.boot_timeout
     )
@@ -147,16 +154,29 @@ def when_unavailable(row: LiveLesson, message: str, now: datetime, policy: Polic
             "reason_code": ReasonCode.BACKEND_UNAVAILABLE,
             "reason": REASONS[ReasonCode.BACKEND_UNAVAILABLE],
         },
-        wait=back_off(failures),
+        wait=max(back_off(failures), retry_after),
     )
 
 
-def when_rejected(row: LiveLesson, code: ReasonCode, message: str, now: datetime) -> Decision:
-    """Return the step after the backend refused for good."""
+def when_rejected(
+    row: LiveLesson,
+    code: ReasonCode,
+    message: str,
+    now: datetime,
+    policy: Policy,
+    *,
+    log_tail: str = "",
+) -> Decision:
+    """Return the step after the backend refused for good, which an environment's loss is not."""
     if row.state in {State.FAILED, State.DELETING}:
         # What cannot be destroyed now is tried again: nothing is ever forgotten.
         return Decision(changes={"failures": row.failures + 1}, wait=MAX_BACK_OFF)
-    return _fail(code, message, now)
+    if code == ReasonCode.VANISHED:
+        again = _again(row, code, message, now, policy, log_tail=log_tail)
+        # What was lost needs no end; who has not begun yet begins under another name.
+        to = again.to if again.to != row.state else None
+        return replace(again, act=None, to=to)
+    return _fail(code, message, now, log_tail=log_tail)
 
 
 def when_broken(row: LiveLesson, now: datetime) -> Decision:
@@ -312,8 +332,18 @@ def _leave(row: LiveLesson, seen: EnvironmentObservation, now: datetime) -> Deci
 def _destroy(row: LiveLesson, seen: EnvironmentObservation, now: datetime) -> Decision:
     wait = poll_delay(now - row.state_since)
     if seen.phase == Phase.DELETING:
-        return Decision(wait=wait)
+        return Decision(changes=_what_holds_up(row, seen.message), wait=wait)
     return Decision(act=Act.DESTROY, wait=wait)
+
+
+def _what_holds_up(row: LiveLesson, message: str) -> dict[str, object]:
+    """Write down for operators what an environment waits for that does not go."""
+    if not message or message in f"{row.reason}\n{row.log_tail}":
+        return {}
+    if row.state == State.DELETING:
+        return {"reason": message}
+    # The reason is why it failed, and learners still read it.
+    return {"log_tail": f"{row.log_tail}\n{message}".strip()}
 
 
 def _trouble(

@@ -160,7 +160,7 @@ class _Run:
         trouble: BackendUnavailable | None,
     ) -> None:
         if trouble is not None and needs_observation(row):
-            self._close(row, when_unavailable(row, str(trouble), self.now, self.policy), ABSENT)
+            self._close(row, self._unavailable(row, trouble), ABSENT)
             return
         lesson = lesson_spec(row.spec)
         try:
@@ -169,12 +169,23 @@ class _Run:
         except BackendUnavailable as exc:
             logger.warning("backend unavailable: %s", exc, extra=_log_fields(row))
             self.troubles.append(exc)
-            decision = when_unavailable(row, str(exc), self.now, self.policy)
+            decision = self._unavailable(row, exc)
         except BackendRejected as exc:
             logger.warning("backend refused: %s", exc, extra=_log_fields(row))
-            decision = when_rejected(row, ReasonCode(exc.reason_code), str(exc), self.now)
+            decision = when_rejected(
+                row,
+                ReasonCode(exc.reason_code),
+                exc.told,
+                self.now,
+                self.policy,
+                log_tail=exc.detail,
+            )
         self._close(row, decision, seen)
         self._probe(row, lesson, decision, seen)
+
+    def _unavailable(self, row: LiveLesson, exc: BackendUnavailable) -> Decision:
+        retry_after = timedelta(seconds=exc.retry_after)
+        return when_unavailable(row, str(exc), self.now, self.policy, retry_after=retry_after)
 
     def _act(self, row: LiveLesson, decision: Decision) -> None:
         if decision.act is None:

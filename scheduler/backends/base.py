@@ -24,16 +24,38 @@ class BackendUnavailable(Unavailable):
     code = "backend_unavailable"
     template = "The backend is not available: {reason}"
 
+    def __init__(self, *, reason: str, retry_after: float = 0) -> None:
+        """``retry_after`` are the seconds for which it asked to be left alone."""
+        super().__init__(reason=reason, retry_after=retry_after)
+        self.retry_after = retry_after
+
 
 class BackendRejected(Invalid):
-    """The backend will never accept this; ``reason_code`` is one of ``ReasonCode``."""
+    """The backend will never accept this; ``reason_code`` is one of ``ReasonCode``.
+
+    ``reason`` is for learners, who get a sentence for the code where it is empty; ``detail`` is
+    for operators. At least one of them says something.
+    """
 
     code = "backend_rejected"
     template = "The backend refused: {reason}"
 
-    def __init__(self, *, reason: str, reason_code: str = "rejected") -> None:
-        super().__init__(reason=reason, reason_code=reason_code)
+    def __init__(
+        self, *, reason: str = "", reason_code: str = "rejected", detail: str = ""
+    ) -> None:
+        super().__init__(reason=reason, reason_code=reason_code, detail=detail)
         self.reason_code = reason_code
+        self.detail = detail
+
+    @property
+    def told(self) -> str:
+        """What learners are told; empty where the code says it all."""
+        return super().__str__() if self.context["reason"] else ""
+
+    def __str__(self) -> str:
+        """Return all of it, as logs have it."""
+        said = (self.context["reason"], self.detail)
+        return self.template.format(reason=": ".join(str(one) for one in said if one))
 
 
 class ReasonCode(StrEnum):

@@ -12,6 +12,7 @@ from typing import Self
 import yaml
 
 from tests.fake_kubernetes import kinds
+from tests.fake_kubernetes.admission import quota
 from tests.fake_kubernetes.api import Api
 from tests.fake_kubernetes.calls import Calls
 from tests.fake_kubernetes.controllers.behaviour import Behaviour, Script
@@ -166,6 +167,12 @@ class FakeCluster:
         namespace = manifest["metadata"].get("namespace", "")
         decoded, _ = self.registry.decode(kind, manifest, namespace, "Strict")
         return copy_of(self.registry.create(kind, decoded, manager="kubectl"))  # type: ignore[no-any-return]
+
+    def recount(self) -> None:
+        """Count what quotas are about, as their controller does every few minutes."""
+        with self.store.lock:
+            for namespace, _ in self.store.all(kinds.RESOURCE_QUOTAS):
+                quota.account(self.store, namespace)
 
     def settle(self) -> None:
         """Wait until the controllers have done what is due now, such as default accounts."""

@@ -22,7 +22,9 @@ from scheduler.backends.base import (
 )
 from scheduler.decisions import (
     MAX_BACK_OFF,
+    REASONS,
     Act,
+    Decision,
     Policy,
     back_off,
     decide,
@@ -228,11 +230,61 @@ def test_what_ends_is_never_given_up():
         ending = row(state, failures=100, state_since=NOW - timedelta(days=1))
         for step in (
             when_unavailable(ending, "away", NOW, POLICY),
-            when_rejected(ending, ReasonCode.REJECTED, "no", NOW),
+            when_rejected(ending, ReasonCode.REJECTED, "no", NOW, POLICY),
             when_broken(ending, NOW),
         ):
             assert step.to is None
             assert step.wait is not None
+
+
+def test_learners_are_told_in_their_words_and_operators_in_the_backends():
+    step = when_rejected(
+        row(State.INITIALIZED), ReasonCode.NO_CAPACITY, "", NOW, POLICY, log_tail="HTTP 403"
+    )
+
+    assert step.to == State.FAILED
+    assert step.changes["reason"] == REASONS[ReasonCode.NO_CAPACITY]
+    assert step.changes["log_tail"] == "HTTP 403"
+
+
+@pytest.mark.parametrize("state", [State.INITIALIZED, State.CONFIGURATION])
+def test_an_environment_lost_in_the_middle_of_a_step_is_made_again(state):
+    def lose(start_attempts: int) -> Decision:
+        lost = row(state, attempt=3, start_attempts=start_attempts)
+        return when_rejected(lost, ReasonCode.VANISHED, "", NOW, POLICY, log_tail="gone")
+
+    again, last = lose(1), lose(3)
+
+    assert again.to in {None, *ALLOWED[state]} - {State.FAILED}
+    assert (again.changes["attempt"], again.changes["start_attempts"]) == (4, 2)
+    assert again.wait is not None
+    assert (last.to, last.changes["reason_code"]) == (State.FAILED, ReasonCode.VANISHED)
+
+
+def test_a_backend_that_asks_for_time_gets_it():
+    def wait(failures: int, retry_after: float) -> timedelta | None:
+        waiting = row(State.INITIALIZED, failures=failures)
+        asked = timedelta(seconds=retry_after)
+        return when_unavailable(waiting, "429", NOW, POLICY, retry_after=asked).wait
+
+    assert wait(0, 7) == timedelta(seconds=7)
+    assert wait(10, 7) == MAX_BACK_OFF
+    assert wait(0, 0) == back_off(1)
+
+
+def test_what_holds_up_an_end_is_written_down_once():
+    def look(state: State, **fields: str) -> dict[str, object]:
+        message = "Terminating since noon: a finalizer"
+        hanging = EnvironmentObservation(phase=Phase.DELETING, message=message)
+        return dict(decision(row(state, **fields), hanging).changes)
+
+    told = look(State.DELETING)
+    kept = look(State.FAILED, reason="It crashed.", log_tail="boom")
+
+    assert told == {"reason": "Terminating since noon: a finalizer"}
+    assert kept == {"log_tail": "boom\nTerminating since noon: a finalizer"}
+    assert look(State.DELETING, reason="Terminating since noon: a finalizer") == {}
+    assert look(State.FAILED, log_tail="boom\nTerminating since noon: a finalizer") == {}
 
 
 def test_a_start_that_finds_no_backend_for_too_long_fails():

@@ -13,6 +13,7 @@ from scheduler.backends.kubernetes.resources import Resource
 
 _PERHAPS_LATER = {401, 408, 409, 410, 425, 429}
 _LONGEST_MESSAGE = 300
+_LONGEST_WAIT = 120
 _SETTLING = ("status unknown for quota", "error looking up service account")
 """403s of admission plugins that have not yet seen what was created a moment ago."""
 
@@ -40,24 +41,25 @@ def failure(
     if status == 410:
         return Expired(reason=text)
     if status == 500 and _UNKNOWN_FIELD in message:
-        return BackendRejected(reason=text)
+        return BackendRejected(detail=text)
     if status in _PERHAPS_LATER or status >= 500:
-        if wait := headers.get("Retry-After", "")[:30]:
+        wait = _wait(headers)
+        if wait:
             text += f" (to be tried again after {wait} s)"
-        return BackendUnavailable(reason=text)
+        return BackendUnavailable(reason=text, retry_after=wait)
     if status < 400:
         return BackendUnavailable(reason=f"{text}: this is not a Kubernetes API server")
     if status == 403 and any(sign in message for sign in _SETTLING):
         return BackendUnavailable(reason=text)
     if _names_lost_namespace(status, answer):
         return BackendRejected(
-            reason="the lesson's namespace is gone", reason_code=ReasonCode.VANISHED
+            reason_code=ReasonCode.VANISHED, detail=f"{action}: the lesson's namespace is gone"
         )
     if status == 403 and "exceeded quota" in message:
-        return BackendRejected(reason=text, reason_code=ReasonCode.NO_CAPACITY)
+        return BackendRejected(reason_code=ReasonCode.NO_CAPACITY, detail=text)
     if status == 404 and resource is not None and not _details(answer).get("name"):
-        return BackendRejected(reason=f"{action}: {unknown_kind(resource)}")
-    return BackendRejected(reason=text)
+        return BackendRejected(detail=f"{action}: {unknown_kind(resource)}")
+    return BackendRejected(detail=text)
 
 
 def unknown_kind(resource: Resource) -> str:
@@ -73,6 +75,13 @@ def status_object(body: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
+
+
+def _wait(headers: Mapping[str, str]) -> int:
+    """Return the seconds to wait; API servers write no dates."""
+    text = headers.get("Retry-After", "").strip()
+    # Nobody gets to stop a livelesson for longer.
+    return min(int(text), _LONGEST_WAIT) if text.isascii() and text.isdecimal() else 0
 
 
 def _message(resource: Resource | None, answer: Mapping[str, Any]) -> str:

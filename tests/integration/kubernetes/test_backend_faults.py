@@ -74,6 +74,7 @@ def test_what_may_pass_is_unavailable_and_passes(
 
     if fault.retry_after:
         assert "after 7 s" in str(raised.value)
+    assert raised.value.retry_after == (fault.retry_after or 0)
     CALLS[call](backend, spec)
 
 
@@ -180,6 +181,27 @@ def test_a_quota_of_somebody_else_is_a_lack_of_room(
         backend.ensure(spec)
 
     assert raised.value.reason_code == ReasonCode.NO_CAPACITY
+    assert "exceeded quota" in raised.value.detail
+    assert raised.value.told == ""
+
+
+def test_a_quota_of_ours_that_was_charged_twice_is_only_for_now_a_lack_of_room(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    spec = lesson(endpoint("linux1"), endpoint("linux2"))
+    cluster.faults.add(Fault(verb="create", resource="pods", drop="middle"))
+    with pytest.raises(BackendUnavailable):
+        backend.ensure(spec)
+    (key,) = cluster.store.all(kinds.RESOURCE_QUOTAS)
+    cluster.store.edit(
+        kinds.RESOURCE_QUOTAS, key, lambda quota: quota["status"]["used"].update(pods="2")
+    )
+
+    with pytest.raises(BackendUnavailable, match="exceeded quota: lesson"):
+        backend.ensure(spec)
+    cluster.recount()
+
+    assert start(backend, spec).phase == Phase.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -201,8 +223,11 @@ def test_a_missing_right_is_named(connect: Connect, missing: str, words: str) ->
     with FakeCluster(rules=rules) as cluster:
         backend = connect(cluster)
 
-        with pytest.raises(BackendRejected, match=words):
+        with pytest.raises(BackendRejected, match=words) as raised:
             backend.ensure(lesson())
+
+        assert words in raised.value.detail
+        assert raised.value.told == ""
 
 
 def test_the_rights_of_the_table_are_enough(connect: Connect) -> None:

@@ -17,8 +17,10 @@ _OVERHEAD: Manifest = {
     "limits": {"cpu": "500m", "memory": "512Mi"},
 }
 
-
 _CHECKS_AT_ONCE = 3
+
+QUOTA = "lesson"
+"""Its name."""
 
 
 def resource_quota(spec: EnvironmentSpec, options: Options) -> Manifest:
@@ -42,7 +44,7 @@ def resource_quota(spec: EnvironmentSpec, options: Options) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": metadata("lesson", spec, options),
+        "metadata": metadata(QUOTA, spec, options),
         "spec": {
             "hard": {
                 **total([*endpoints, *jobs, *overhead]),
