@@ -39,15 +39,14 @@ def rehearsal_lesson(lesson: Lesson, *, stage: int, notify: Notify) -> Iterator[
         started = lesson_start(
             session=session, slug=lesson.slug, stage=stage, holder=HOLDER, gated=False
         )
-    except BaseException:
-        session.delete()
-        raise
-    live_lesson_id = started.live_lesson.pk
-    try:
-        wait_ready(live_lesson_id, stage=stage, notify=notify)
-        yield live_lesson_id
+        live_lesson_id = started.live_lesson.pk
+        try:
+            wait_ready(live_lesson_id, stage=stage, notify=notify)
+            yield live_lesson_id
+        finally:
+            _end(live_lesson_id, notify)
     finally:
-        _end(live_lesson_id, notify)
+        records.session_close(session=session)
 
 
 def go_to_stage(live_lesson_id: UUID, stage: int, *, notify: Notify) -> None:

@@ -12,6 +12,7 @@ from livelessons.services.locks import lock_break, lock_take
 from livelessons.services.openings import objectives_restart, objectives_wake
 from livelessons.services.sessions import (
     learner_link,
+    session_close,
     session_create,
     session_persist,
     session_touch,
@@ -30,6 +31,7 @@ __all__ = [
     "lock_take",
     "objectives_restart",
     "objectives_wake",
+    "session_close",
     "session_create",
     "session_persist",
     "session_touch",

@@ -50,6 +50,15 @@ def session_touch(*, session: LiveSession) -> None:
         LiveSession.objects.filter(pk=session.pk).update(last_seen_at=now)
 
 
+def session_close(*, session: LiveSession) -> None:
+    """Say that nobody will use the session again, so that its address may have another.
+
+    Its row goes when those of its livelessons do.
+    """
+    unused = timedelta(seconds=settings.SYRINGE_SESSION_TIMEOUT_SECONDS)
+    LiveSession.objects.filter(pk=session.pk).update(last_seen_at=timezone.now() - unused)
+
+
 def session_persist(*, session: LiveSession, persistent: bool) -> None:
     """Spare the session and its livelessons from garbage collection, or no longer."""
     LiveSession.objects.filter(pk=session.pk).update(persistent=persistent)

@@ -28,11 +28,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         (silent / stage).mkdir(parents=True)
         (silent / stage / "guide.md").write_text("# Nothing to do\n")
     (silent / "lesson.meta.yaml").write_text(SILENT)
-    with Stack(backend=LOCAL, objectives=1, without={"web", "gateway", "gc"}) as stack:
+    with Stack(
+        backend=LOCAL, env=ONE_SESSION, objectives=1, without={"web", "gateway", "gc"}
+    ) as stack:
         stack.manage("import_curriculum", str(folder))
         yield stack
 
 
+# Rehearsals follow on each other, and there is but one address that they come from.
+ONE_SESSION = {"SYRINGE_SESSIONS_PER_ADDRESS": "1"}
 SILENT = """\
 name: Nothing to do
 slug: silent
