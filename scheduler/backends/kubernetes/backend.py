@@ -109,15 +109,12 @@ class KubernetesBackend(RuntimeBackend):
             return {}
         cluster = self._cluster()
         instance = settings.SYRINGE_INSTANCE
-        labels = (
-            environments_selector(instance, refs)
-            if len(refs) <= MAX_REFS
-            else instance_selector(instance)
-        )
-        namespaces = cluster.list("Namespace", labels=labels).items
+        many = len(refs) > MAX_REFS
+        labels = instance_selector(instance) if many else environments_selector(instance, refs)
+        namespaces = cluster.list("Namespace", labels=labels, paged=many).items
         # A job's pod ends first and tells more, so it must not look older than its job.
-        jobs = cluster.list("Job", labels=labels).items
-        pods = cluster.list("Pod", labels=labels).items
+        jobs = cluster.list("Job", labels=labels, paged=many).items
+        pods = cluster.list("Pod", labels=labels, paged=many).items
         for ref, namespace in namespaces_of(instance, refs, namespaces).items():
             self._urge(cluster, namespace, ref)
         return observations(instance, refs, Listed(namespaces, pods, jobs), _now())
@@ -173,7 +170,8 @@ class KubernetesBackend(RuntimeBackend):
 
     def owned(self) -> Iterable[EnvironmentRef]:
         instance = settings.SYRINGE_INSTANCE
-        found = self._cluster().list("Namespace", labels=instance_selector(instance)).items
+        labels = instance_selector(instance)
+        found = self._cluster().list("Namespace", labels=labels, paged=True).items
         refs = {ref_of(namespace["metadata"]["labels"]) for namespace in found} - {None}
         return list(namespaces_of(instance, (ref for ref in refs if ref), found))
 

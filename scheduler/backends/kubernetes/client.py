@@ -34,6 +34,10 @@ _JSON = "application/json"
 # JSON is YAML, and older servers take apply patches under this name only.
 _APPLY = "application/apply-patch+yaml"
 _CHUNK = 1 << 16
+
+PAGE_SIZE = 500
+"""Objects in one answer of a list by pages, as the official tools have it."""
+
 _CONFIG_ERRORS = (
     ConfigException,
     OSError,
@@ -114,8 +118,8 @@ class _Answer:
 class Cluster:
     """One cluster, for several threads at once.
 
-    Every method makes one call, which ends within the time limit, and raises only
-    BackendUnavailable or BackendRejected.
+    Every method makes one call, a ``list`` by pages one for each, and raises only
+    BackendUnavailable or BackendRejected. Every call ends within the time limit.
     """
 
     def __init__(self, load: Callable[[], ApiClient], *, timeout_seconds: float) -> None:
@@ -158,19 +162,24 @@ class Cluster:
             return None
         return self._object(answer, f"reading {kind} {name}", resource, kind)
 
-    def list(self, kind: str, *, labels: str) -> ObjectList:
+    def list(self, kind: str, *, labels: str, paged: bool = False) -> ObjectList:
         """Return the objects with these labels in all namespaces.
 
-        The read is consistent: what was created before the call is in the answer.
+        The read is consistent: what was created before the call is in the answer. One that is
+        ``paged`` may take several calls, each with the whole time limit, and Expired is raised
+        where the first is too long ago for the last.
         """
         resource = RESOURCES[kind]
-        answer = self._send("GET", resource.path(), query={"labelSelector": labels})
-        found = self._object(answer, f"listing {resource.plural}", resource, f"{kind}List")
-        metadata = found.get("metadata") or {}
-        return ObjectList(
-            items=found.get("items") or (),
-            resource_version=str(metadata.get("resourceVersion", "")),
-        )
+        query = {"labelSelector": labels, **({"limit": str(PAGE_SIZE)} if paged else {})}
+        items: list[Manifest] = []
+        while True:
+            answer = self._send("GET", resource.path(), query=query)
+            found = self._object(answer, f"listing {resource.plural}", resource, f"{kind}List")
+            metadata = found.get("metadata") or {}
+            items += found.get("items") or ()
+            if not (token := metadata.get("continue")):
+                return ObjectList(items, str(metadata.get("resourceVersion", "")))
+            query["continue"] = str(token)
 
     def delete(self, kind: str, name: str, namespace: str = "", *, uid: str) -> None:
         """Ask for the object of this ``uid`` to be deleted after all that belongs to it.

@@ -199,7 +199,8 @@ class _Follower:
             self._pause(_FIRST_PAUSE)
 
     def _list(self) -> None:
-        found = self.cluster.list(self.kind, labels=instance_selector(self.instance))
+        labels = instance_selector(self.instance)
+        found = self.cluster.list(self.kind, labels=labels, paged=True)
         known = {uid: one for uid, one in map(self._known_of, found.items) if one is not None}
         if self._known is not None:
             lost = self._known.keys() - known.keys()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from queue import SimpleQueue
+from threading import Event
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -18,9 +22,11 @@ from scheduler.backends.base import (
     PresentationSpec,
     ReasonCode,
 )
-from scheduler.backends.kubernetes import KubernetesBackend
+from scheduler.backends.kubernetes import KubernetesBackend, client
+from scheduler.backends.kubernetes.manifests import environment_manifests
 from scheduler.backends.kubernetes.names import namespace_name
-from tests.contract.descriptions import SHELL, endpoint, observe, start
+from scheduler.backends.kubernetes.options import current_options
+from tests.contract.descriptions import SHELL, endpoint, observe, start, wait_until
 from tests.fake_kubernetes import FakeCluster, Fault, defaults, kinds
 from tests.integration.kubernetes.conftest import Connect, lesson
 
@@ -94,6 +100,48 @@ def test_any_number_costs_the_same(cluster: FakeCluster, backend: KubernetesBack
     assert len(cluster.calls) == 3
     assert set(seen) == {*strangers, last.ref}
     assert seen[last.ref].phase == Phase.RUNNING
+
+
+def test_a_thousand_livelessons_are_listed_in_pages(
+    cluster: FakeCluster, backend: KubernetesBackend
+) -> None:
+    one = lesson()
+    refs = [EnvironmentRef(UUID(int=number), 1) for number in range(1, 1001)]
+    for ref in refs:
+        manifest, *_ = environment_manifests(replace(one, ref=ref), current_options())
+        cluster.add(kinds.NAMESPACES, manifest)
+    stop, woken = Event(), SimpleQueue[Collection[UUID]]()
+    cluster.calls.clear()
+
+    assert set(backend.owned()) == set(refs)
+    assert len(cluster.calls) == 2
+    assert {seen.phase for seen in backend.observe(refs).values()} == {Phase.FAILED}
+    assert len(cluster.calls) == 2 + 4
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(backend.watch, woken.put, stop)
+        try:
+            wait_until(lambda: len(cluster.calls.matching(verb="watch", resource="namespaces")) > 0)
+            backend.destroy(refs[-1])
+            assert refs[-1].live_lesson_id in woken.get(timeout=10)
+        finally:
+            stop.set()
+            cluster.drop_connections()
+        watching.result(timeout=10)
+
+
+def test_pages_that_came_too_late_are_begun_again(
+    cluster: FakeCluster, backend: KubernetesBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE_SIZE", 1)
+    for _ in range(3):
+        backend.ensure(lesson())
+    cluster.faults.add(Fault(verb="list", resource="namespaces", delay=0.01))
+    cluster.faults.add(Fault(verb="list", resource="namespaces", status=410))
+
+    with pytest.raises(BackendUnavailable):
+        backend.owned()
+
+    assert len(list(backend.owned())) == 3
 
 
 def test_lists_are_consistent_and_by_label(
