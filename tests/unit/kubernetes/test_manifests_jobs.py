@@ -164,7 +164,10 @@ def test_authors_code_runs_with_no_rights_in_a_sandbox() -> None:
 
     assert pod["runtimeClassName"] == "gvisor"
     assert pod["automountServiceAccountToken"] is False
-    assert pod["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+    assert pod["securityContext"] == {
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "sysctls": [{"name": "net.ipv4.ping_group_range", "value": "0 2147483647"}],
+    }
     for found in (*pod["containers"], *pod["initContainers"]):
         assert found["securityContext"]["runAsNonRoot"] is True
         assert found["securityContext"]["capabilities"] == {"drop": ["ALL"]}

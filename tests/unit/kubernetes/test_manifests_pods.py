@@ -135,10 +135,20 @@ def test_the_service_account_has_no_token() -> None:
 def test_forwarding_is_a_matter_of_the_image() -> None:
     router = endpoint(image=image(enable_forwarding=True))
 
-    assert "sysctls" not in pod()["securityContext"]
-    assert pod(router)["securityContext"]["sysctls"] == [
-        {"name": "net.ipv4.ip_forward", "value": "1"}
-    ]
+    assert _sysctls(pod()).keys() == {"net.ipv4.ping_group_range"}
+    assert _sysctls(pod(router))["net.ipv4.ip_forward"] == "1"
+
+
+def test_everybody_may_ping_without_rights() -> None:
+    first, last = _sysctls(pod())["net.ipv4.ping_group_range"].split()
+
+    assert int(first) == 0
+    # The largest that kernels take.
+    assert int(last) == 2**31 - 1
+
+
+def _sysctls(spec: Manifest) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in spec["securityContext"]["sysctls"]}
 
 
 def test_who_forwards_may_set_addresses_and_routes() -> None:

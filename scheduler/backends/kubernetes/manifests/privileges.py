@@ -14,6 +14,8 @@ LEARNER_ID = 1000
 """User and group of our own containers, and the owner of the lesson's folder: the first user of
 most images, so that learners may write there."""
 
+_LAST_GROUP = 2**31 - 1
+
 # OpenSSH's server starts as root, writes an audit record, and becomes the user who logs in.
 _SSH_SERVER = (
     "AUDIT_WRITE",
@@ -63,10 +65,14 @@ def own_privileges(*, read_only: bool = False) -> Manifest:
 
 def pod_privileges(*, forwarding: bool = False) -> Manifest:
     """Return the security context of a whole pod."""
-    context: Manifest = {"seccompProfile": {"type": "RuntimeDefault"}}
+    # For ping without NET_RAW: runtimes differ in their default, and every level admits it.
+    sysctls = {"net.ipv4.ping_group_range": f"0 {_LAST_GROUP}"}
     if forwarding:
-        context["sysctls"] = [{"name": "net.ipv4.ip_forward", "value": "1"}]
-    return context
+        sysctls["net.ipv4.ip_forward"] = "1"
+    return {
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "sysctls": [{"name": name, "value": value} for name, value in sysctls.items()],
+    }
 
 
 def pod_security_level(lesson: LessonSpec) -> str:
