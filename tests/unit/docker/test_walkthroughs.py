@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from scheduler.backends.kubernetes.names import bridge_name
 from tests.unit.docker.conftest import CHART, named, pod_templates, render
 from tests.unit.docker.containerfiles import DOCKER, ROOT, stages
 
@@ -118,6 +120,33 @@ def test_what_is_built_exists(walkthrough):
 def test_manage_py_knows_the_commands(walkthrough):
     known = {path.stem for path in ROOT.glob("*/management/commands/*.py")} | {"createsuperuser"}
     assert set(re.findall(r"manage\.py (\w+)", commands(walkthrough))) <= known
+
+
+def test_only_empty_bridges_of_lessons_are_removed():
+    [script] = re.findall(
+        r"```bash\n(empty_bridges.*?)```",
+        (ROOT / "docs" / "decisions" / "lesson-networking.md").read_text(),
+        re.DOTALL,
+    )
+    empty, used = (bridge_name("labs", connection) for connection in ("a", "b"))
+    commands = f"""
+        set -e
+        for bridge in {empty} {used} docker0; do ip link add $bridge type bridge; done
+        ip link add port0 type veth peer name port1
+        ip link set port0 master {used}
+        bash -ec {shlex.quote(script.replace("sleep 60", "true"))}
+        ip -o link show type bridge
+    """
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--net", "bash", "-c", commands],
+        capture_output=True,
+        text=True,
+    )
+    if "not permitted" in done.stderr:
+        pytest.skip(f"no network of its own can be made here: {done.stderr}")
+
+    assert done.returncode == 0, done.stderr
+    assert set(re.findall(r"^\d+: (\S+?):", done.stdout, re.MULTILINE)) == {used, "docker0"}
 
 
 def test_hadolint_has_nothing_to_say_about_the_lessons_images():
