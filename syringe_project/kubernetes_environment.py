@@ -4,10 +4,11 @@ Read like ``environment``, and part of the same table in the README.
 """
 
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Json, StringConstraints
+from pydantic import AfterValidator, Field, Json, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from syringe_project.environment import ENV_FILE
@@ -17,6 +18,21 @@ Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G
 
 Peers = Json[list[dict[str, Any]]]
 """A list of NetworkPolicyPeer objects, as JSON."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _part_of_the_internet(text: str) -> str:
+    network = ip_network(text)
+    if network.prefixlen == 0:
+        raise ValueError("that is all of it: use none instead of internet")
+    if network.version == 6 and network.network_address.ipv4_mapped is not None:
+        raise ValueError("this is written as IPv4")
+    return str(network)
+
+
+NetworkPart = Annotated[str, AfterValidator(_part_of_the_internet)]
+"""A network in CIDR notation that a rule for the whole internet may leave out."""
 
 DnsName = Annotated[
     str, StringConstraints(pattern=r"^$|^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)*$")
@@ -103,6 +119,12 @@ class KubernetesEnvironment(BaseSettings):
     configuration_egress: Literal["none", "internet"] = Field(
         default="none", description="The same for configuration jobs."
     )
+    egress_except: Json[list[NetworkPart]] = Field(
+        default=[],
+        description="Networks that are not the internet either, as a JSON list such as "
+        '`["203.0.113.0/24"]`: public addresses of your own, or of the API server.',
+        validate_default=False,
+    )
     access_peers: Peers = Field(
         default=[],
         description="Who connects to endpoints, as a JSON list of NetworkPolicyPeer; empty: the "
@@ -125,6 +147,12 @@ class KubernetesEnvironment(BaseSettings):
         default=[],
         description="The same for the cluster's DNS; empty: the pods labelled `k8s-app: kube-dns` "
         "in `kube-system`.",
+        validate_default=False,
+    )
+    dns_ports: Annotated[Json[list[Port]], Field(min_length=1)] = Field(
+        default=[53],
+        description="Ports of the pods of the cluster's DNS, as a JSON list; OpenShift's are "
+        "`[5353]`.",
         validate_default=False,
     )
     ingress_domain: DnsName = Field(

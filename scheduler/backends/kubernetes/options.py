@@ -1,6 +1,7 @@
 """What manifests depend on beside the lesson, gathered so that they stay pure functions."""
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -14,13 +15,15 @@ class Options:
     """How this installation wants its lessons.
 
     ``page_key`` makes the host names of web pages unguessable; ``pull_config`` is the text of a
-    ``.dockerconfigjson``, empty where images need no credentials.
+    ``.dockerconfigjson``, empty where images need no credentials. ``page_origins`` are those whose
+    pages may show lessons, as a Content-Security-Policy has them.
     """
 
     instance: str
     settings: KubernetesEnvironment
     page_key: bytes = field(repr=False)
     configuration_timeout_seconds: int = 600
+    page_origins: str = "*"
     pull_config: str = field(default="", repr=False)
 
 
@@ -32,8 +35,17 @@ def current_options() -> Options:
         settings=kubernetes,
         page_key=mac("lesson-page", settings.SYRINGE_INSTANCE.encode()),
         configuration_timeout_seconds=settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS,
+        page_origins=_page_origins(),
         pull_config=_pull_config(kubernetes),
     )
+
+
+def _page_origins() -> str:
+    """Return our own origin, and those of other front ends, which are who may call ``/exp``."""
+    if getattr(settings, "CORS_ALLOW_ALL_ORIGINS", False):
+        return "*"
+    own = "://".join(urlsplit(settings.SYRINGE_PUBLIC_URL)[:2])
+    return " ".join(dict.fromkeys((own, *settings.CORS_ALLOWED_ORIGINS)))
 
 
 def _pull_config(kubernetes: KubernetesEnvironment) -> str:

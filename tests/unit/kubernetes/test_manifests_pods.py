@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from curriculum.loader import load_curriculum
 from lessons.specs import GUIDE_ENDPOINT
 from scheduler.backends.base import BackendRejected, ConnectionSpec, EndpointSpec, ResourceSpec
+from scheduler.backends.kubernetes.manifests import environment_manifests
 from scheduler.backends.kubernetes.manifests.amounts import amount, amount_text
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from tests.curricula import REAL_CURRICULUM
@@ -24,6 +25,7 @@ from tests.unit.kubernetes.descriptions import (
     image,
     made,
     of_kind,
+    options,
     pods,
 )
 
@@ -275,6 +277,20 @@ def test_the_guide_is_ours_and_needs_no_rights() -> None:
     assert found["linux1"]["metadata"]["labels"]["syringe.dev/role"] == "endpoint"
     service = of_kind(manifests, "Service")[GUIDE_ENDPOINT]["spec"]
     assert service["selector"].items() <= found[GUIDE_ENDPOINT]["metadata"]["labels"].items()
+
+
+def test_only_pages_that_are_named_may_show_the_guide_in_a_frame() -> None:
+    spec = environment(endpoint(), GUIDE)
+    ours = replace(options(), page_origins="https://labs.example.org")
+
+    found = of_kind(environment_manifests(spec, ours), "Pod")
+    env = {
+        name: {v["name"]: v.get("value") for v in pod["spec"]["containers"][0]["env"]}
+        for name, pod in found.items()
+    }
+
+    assert env[GUIDE_ENDPOINT]["SYRINGE_FRAME_ANCESTORS"] == "https://labs.example.org"
+    assert "SYRINGE_FRAME_ANCESTORS" not in env["linux1"]
 
 
 def test_the_folder_is_fetched_first_by_nobody_special() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from scheduler.backends.base import BackendRejected, EnvironmentSpec
 from scheduler.backends.kubernetes.manifests.types import Manifest
@@ -101,6 +102,21 @@ def test_out_go_names_and_the_folder_only() -> None:
         ({}, [CLUSTER_DNS], [("UDP", 53), ("TCP", 53)]),
         ({}, [BUNDLES], tcp(8002)),
     ]
+
+
+def test_the_pods_of_dns_may_listen_elsewhere() -> None:
+    # https://docs.openshift.com/container-platform/latest/networking/dns-operator.html
+    dns = [
+        numbers for _, peers, numbers in rules("egress", dns_ports=[5353]) if CLUSTER_DNS in peers
+    ]
+
+    assert dns == [[("UDP", 5353), ("TCP", 5353)]]
+
+
+@pytest.mark.parametrize("wrong", [[], [0], [70000], ["dns"]])
+def test_dns_has_ports(wrong: list[Any]) -> None:
+    with pytest.raises(ValidationError, match="dns_ports"):
+        policies(dns_ports=wrong)
 
 
 @pytest.mark.parametrize(
@@ -207,10 +223,10 @@ def test_the_internet_is_for_whom_it_is_allowed(
     }
 
 
-def reachable(address: str) -> bool:
+def reachable(address: str, **settings: Any) -> bool:
     """Say whether the internet's rule lets a packet to this address out."""
     parsed = ipaddress.ip_address(address)
-    [rule] = policies(egress="internet")["internet"]["egress"]
+    [rule] = policies(**{"egress": "internet", **settings})["internet"]["egress"]
     assert list(rule) == ["to"]
     return any(
         parsed in ipaddress.ip_network(block["cidr"])
@@ -247,6 +263,24 @@ def test_the_internet_is_reached(address: str) -> None:
 )
 def test_private_networks_are_not_the_internet(address: str) -> None:
     assert not reachable(address)
+
+
+@pytest.mark.parametrize("settings", [{}, {"egress": "none", "configuration_egress": "internet"}])
+def test_the_operators_networks_are_not_the_internet_either(settings: dict[str, Any]) -> None:
+    own = {"egress_except": ["198.51.100.0/24", "2001:db8::/32"], **settings}
+
+    assert reachable("198.51.100.7", **settings)
+    assert not reachable("198.51.100.7", **own)
+    assert not reachable("2001:db8::1", **own)
+    assert reachable("8.8.8.8", **own)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["0.0.0.0/0", "::/0", "198.51.100.7/24", "::ffff:c633:6400/120", "example.org", ""]
+)
+def test_what_is_no_part_of_the_internet_is_refused(wrong: str) -> None:
+    with pytest.raises(ValidationError, match="egress_except"):
+        policies(egress="internet", egress_except=[wrong])
 
 
 def test_exceptions_lie_within_their_block() -> None:

@@ -27,6 +27,19 @@ def test_options_are_the_installations(settings: Any) -> None:
     assert found.pull_config == ""
 
 
+def test_lessons_are_shown_by_our_own_pages_and_by_who_may_call_us(settings: Any) -> None:
+    settings.SYRINGE_PUBLIC_URL = "https://labs.example.org:8443/below"
+    settings.CORS_ALLOW_ALL_ORIGINS = False
+    settings.CORS_ALLOWED_ORIGINS = ["https://other.example.org"]
+
+    assert current_options().page_origins == (
+        "https://labs.example.org:8443 https://other.example.org"
+    )
+
+    settings.CORS_ALLOW_ALL_ORIGINS = True
+    assert current_options().page_origins == "*"
+
+
 def test_each_instance_and_each_secret_has_a_key_of_its_own(settings: Any) -> None:
     keys = set()
     for instance in ("one", "two"):

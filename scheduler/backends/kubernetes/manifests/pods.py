@@ -49,6 +49,8 @@ def pod(
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [folder_mount()],
     }
+    if role is Role.GUIDE:
+        container["env"].append({"name": "SYRINGE_FRAME_ANCESTORS", "value": options.page_origins})
     if endpoint.ports:
         container["ports"] = [
             {"name": _port_name(endpoint, port), "containerPort": port, "protocol": "TCP"}

@@ -72,7 +72,7 @@ def network_policies(spec: EnvironmentSpec, options: Options) -> list[Manifest]:
                 {
                     "to": [
                         {"ipBlock": {"cidr": everything, "except": excepted}}
-                        for everything, excepted in _NOT_INTERNET.items()
+                        for everything, excepted in _not_internet(options.settings).items()
                     ]
                 }
             ],
@@ -91,7 +91,14 @@ def _isolation(spec: EnvironmentSpec, options: Options) -> Manifest:
         ingress.append({"from": _access_peers(settings), "ports": _ports(ports)})
     egress: list[Manifest] = [
         {"to": [inside]},
-        {"to": _dns_peers(settings), "ports": [_port(53, "UDP"), _port(53)]},
+        {
+            "to": _dns_peers(settings),
+            "ports": [
+                _port(number, protocol)
+                for number in settings.dns_ports
+                for protocol in ("UDP", "TCP")
+            ],
+        },
     ]
     if spec.bundle_url:
         egress.append({"to": _bundle_peers(settings), "ports": [_port(_port_of(spec.bundle_url))]})
@@ -110,6 +117,17 @@ def _roles_with_egress(settings: KubernetesEnvironment) -> list[str]:
     if settings.egress == "internet":
         roles.extend((Role.ENDPOINT.value, Role.GUIDE.value))
     return roles
+
+
+def _not_internet(settings: KubernetesEnvironment) -> dict[str, list[str]]:
+    """Return what is left out of each family's addresses, which servers demand to be within."""
+    return {
+        everything: [
+            *excepted,
+            *(part for part in settings.egress_except if (":" in part) == (":" in everything)),
+        ]
+        for everything, excepted in _NOT_INTERNET.items()
+    }
 
 
 def _access_peers(settings: KubernetesEnvironment) -> list[Manifest]:
