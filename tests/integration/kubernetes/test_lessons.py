@@ -31,7 +31,7 @@ endpoints:
     presentations:
       - {{name: page, port: 8080, type: http}}
   - name: shell-1
-    image: page
+    image: {image}
     presentations:
       - {{name: cli, port: 2222, type: ssh}}
 connections:
@@ -49,6 +49,11 @@ def write_curriculum(root: Path, *slugs: str) -> Path:
         "sshUser: learner\nsshPassword: open-sesame\n"
         "configUser: learner\nconfigPassword: open-sesame\n"
     )
+    (root / "images" / "router").mkdir()
+    (root / "images" / "router" / "image.meta.yaml").write_text(
+        "slug: router\ndescription: A router\nflavor: untrusted\nenableForwarding: true\n"
+        "sshUser: learner\nsshPassword: open-sesame\n"
+    )
     (root / "curriculum.meta.yaml").write_text("name: Tests\ndescription: Tested.\n")
     for slug in slugs:
         folder = root / "lessons" / slug
@@ -56,7 +61,8 @@ def write_curriculum(root: Path, *slugs: str) -> Path:
             (folder / stage / "configs").mkdir(parents=True)
             (folder / stage / "guide.md").write_text("# Look\n")
             (folder / stage / "configs" / "web.py").write_text("print('configured')\n")
-        (folder / "lesson.meta.yaml").write_text(_LESSON.format(slug=slug))
+        image = "router" if slug == "routed" else "page"
+        (folder / "lesson.meta.yaml").write_text(_LESSON.format(slug=slug, image=image))
     return root
 
 
@@ -78,7 +84,8 @@ def stack(cluster: FakeCluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "SYRINGE_LEASE_SECONDS": "6",
     }
     with Stack(backend=KUBERNETES, watcher=True, without=("gateway", "gc"), env=env) as stack:
-        stack.manage("import_curriculum", str(write_curriculum(folder / "curriculum", "pair")))
+        curriculum = write_curriculum(folder / "curriculum", "pair", "routed")
+        stack.manage("import_curriculum", str(curriculum))
         yield stack
 
 
@@ -183,6 +190,20 @@ def test_without_its_policy_nothing_runs(cluster: FakeCluster, learner: Learner)
 
     assert cluster.calls.matching(verb="create", resource="pods") == []
     wait_until(lambda: not namespaces(cluster), seconds=20, what="the namespace's end")
+    # What the API server said is for operators.
+    reason = learner.request("GET", f"/api/v1/livelessons/{live_lesson}")["reason"]
+    assert reason == {"code": "rejected", "text": "This lesson cannot run here."}
+
+
+def test_a_router_that_no_node_lets_forward_packets_is_tried_once(
+    cluster: FakeCluster, learner: Learner
+) -> None:
+    live_lesson = learner.start("routed")
+    wait_for(learner, live_lesson, "FAILED")
+
+    reason = learner.request("GET", f"/api/v1/livelessons/{live_lesson}")["reason"]
+    assert reason["text"] == "The cluster does not let shell-1 forward packets."
+    assert len(cluster.calls.matching(verb="create", resource="namespaces")) == 1
 
 
 def test_a_learner_reads_why_it_failed(cluster: FakeCluster, learner: Learner) -> None:
