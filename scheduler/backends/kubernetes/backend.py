@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from threading import Event, Lock
 from typing import Any
@@ -49,6 +50,9 @@ MAX_REFS = 100
 For more, everything of this installation is listed.
 """
 
+_SENDERS = 8
+"""Calls at once besides those of the scheduler's own threads, however many starts there are."""
+
 _ENSURE_TIMEOUTS = 4
 """How many times the longest call a whole start may take, for the lease that it runs under."""
 
@@ -63,6 +67,7 @@ class KubernetesBackend(RuntimeBackend):
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="kubernetes")
         self._connected: tuple[KubernetesEnvironment, Cluster] | None = None
         self._known_kinds: set[str] = set()
         self._reported: set[str] = set()
@@ -73,7 +78,7 @@ class KubernetesBackend(RuntimeBackend):
         return bool(current_options().settings.ingress_domain)
 
     def ensure(self, spec: EnvironmentSpec) -> None:
-        """Create what is missing, in order; repeated, it changes nothing."""
+        """Create what is missing, pods after all else; repeated, it changes nothing."""
         options = current_options()
         namespace, *contents = manifests.environment_manifests(spec, options)
         cluster = self._cluster()
@@ -88,18 +93,21 @@ class KubernetesBackend(RuntimeBackend):
                 return
             # Servers charge the quota for what is asked for again, although it is there.
             contents = [one for one in contents if one["kind"] != "Pod" or one in missing]
-        for manifest in contents:
-            if time.monotonic() > end:
-                raise BackendUnavailable(reason="the API server takes too long for a whole start")
-            if manifest["kind"] == "Pod":
-                _create_pod(cluster, manifest, options.instance, spec.ref)
-                continue
-            stored = cluster.apply(manifest)
-            if manifest["kind"] == "NetworkPolicy" and not _is_kept(manifest, stored):
-                raise BackendRejected(
-                    detail=f"the cluster does not keep NetworkPolicy "
-                    f"{manifest['metadata']['name']} as it was written, so nothing is started"
-                )
+
+        # Pods need all the rest, which is nothing to each other.
+        sent = [
+            self._senders.submit(_apply, cluster, one, end)
+            for one in contents
+            if one["kind"] != "Pod"
+        ]
+        wait(sent)
+        for one in sent:
+            one.result()
+        # One after the other: servers that charge a quota for several at once begin anew for each.
+        for pod in contents:
+            if pod["kind"] == "Pod":
+                _check_time(end)
+                _create_pod(cluster, pod, options.instance, spec.ref)
 
     def observe(
         self, refs: Sequence[EnvironmentRef]
@@ -111,10 +119,11 @@ class KubernetesBackend(RuntimeBackend):
         instance = settings.SYRINGE_INSTANCE
         many = len(refs) > MAX_REFS
         labels = instance_selector(instance) if many else environments_selector(instance, refs)
-        namespaces = cluster.list("Namespace", labels=labels, paged=many).items
+        listing = self._senders.submit(cluster.list, "Namespace", labels=labels, paged=many)
         # A job's pod ends first and tells more, so it must not look older than its job.
         jobs = cluster.list("Job", labels=labels, paged=many).items
         pods = cluster.list("Pod", labels=labels, paged=many).items
+        namespaces = listing.result().items
         for ref, namespace in namespaces_of(instance, refs, namespaces).items():
             self._urge(cluster, namespace, ref)
         return observations(instance, refs, Listed(namespaces, pods, jobs), _now())
@@ -252,9 +261,24 @@ class KubernetesBackend(RuntimeBackend):
 
 def _cluster(environment: KubernetesEnvironment) -> Cluster:
     def load() -> Any:
-        return load_api(environment, connections=settings.SYRINGE_WORKER_THREADS)
+        return load_api(environment, connections=settings.SYRINGE_WORKER_THREADS + _SENDERS)
 
     return Cluster(load, timeout_seconds=environment.timeout_seconds)
+
+
+def _check_time(end: float) -> None:
+    if time.monotonic() > end:
+        raise BackendUnavailable(reason="the API server takes too long for a whole start")
+
+
+def _apply(cluster: Cluster, manifest: Manifest, end: float) -> None:
+    _check_time(end)
+    stored = cluster.apply(manifest)
+    if manifest["kind"] == "NetworkPolicy" and not _is_kept(manifest, stored):
+        raise BackendRejected(
+            detail=f"the cluster does not keep NetworkPolicy {manifest['metadata']['name']} as it "
+            "was written, so nothing is started"
+        )
 
 
 def _has_pods(cluster: Cluster, namespace: Manifest, ref: EnvironmentRef) -> bool:

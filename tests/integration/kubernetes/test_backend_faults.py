@@ -149,7 +149,7 @@ def test_a_start_ends_although_every_call_is_slow(cluster: FakeCluster, connect:
     begin = time.monotonic()
 
     with pytest.raises(BackendUnavailable, match="whole start"):
-        backend.ensure(lesson())
+        backend.ensure(lesson(*(endpoint(f"linux{number}") for number in range(6))))
 
     assert time.monotonic() - begin < 2.5
 
