@@ -332,6 +332,48 @@ def test_every_process_waits_for_the_migrations(manifests):
         assert "manage.py migrate --check" in waiting, name
 
 
+def confined():
+    return render({**VALUE_SETS["production"], "lessons": {"admissionPolicy": True}})
+
+
+@pytest.mark.parametrize("version", ["1.30", NEWEST])
+def test_the_admission_policies_are_valid(version):
+    for manifest in confined():
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_account_of_lessons_is_kept_to_their_namespaces():
+    manifests = confined()
+    policies = [m for m in manifests if m["kind"] == "ValidatingAdmissionPolicy"]
+    bound = {
+        m["spec"]["policyName"]: m["spec"]["validationActions"]
+        for m in manifests
+        if m["kind"] == "ValidatingAdmissionPolicyBinding"
+    }
+    assert bound == {policy["metadata"]["name"]: ["Deny"] for policy in policies}
+
+    covered = set()
+    [subject] = named(manifests, "ClusterRoleBinding")["subjects"]
+    account = f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
+    for policy in policies:
+        [condition] = policy["spec"]["matchConditions"]
+        assert condition["expression"] == f"request.userInfo.username == '{account}'"
+        for validation in policy["spec"]["validations"]:
+            assert f"'{INSTANCE}'] == 'labs-eu'" in validation["expression"]
+        for rule in policy["spec"]["matchConstraints"]["resourceRules"]:
+            covered |= {(rule["apiGroups"][0], one, o.lower()) for one in rule["resources"]
+                        for o in rule["operations"]}  # fmt: skip
+    written = {
+        (group, resource, {"patch": "update"}.get(verb, verb))
+        for rule in named(manifests, "ClusterRole")["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if verb in {"create", "patch", "update", "delete"}
+    }
+    assert written <= covered
+
+
 def test_network_policies_isolate_every_pod(values, manifests):
     policies = [m["spec"] for m in manifests if m["kind"] == "NetworkPolicy"]
     for name, template in pod_templates(manifests).items():
