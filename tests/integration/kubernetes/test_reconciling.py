@@ -1,0 +1,83 @@
+"""What the scheduler makes of a cluster's answers in the middle of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from livelessons.models import LiveLesson
+from livelessons.states import State
+from scheduler.backends.base import ReasonCode
+from scheduler.backends.kubernetes import KubernetesBackend
+from scheduler.environments import environment_ref
+from scheduler.reconciler import reconcile_once
+from scheduler.services import lesson_start
+from tests.fake_kubernetes import FakeCluster, Fault
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def live_lesson(
+    backend: KubernetesBackend,
+    settings: Any,
+    make_lesson: Callable[..., Any],
+    make_session: Callable[..., Any],
+) -> LiveLesson:
+    """Return a livelesson that is to begin on the cluster."""
+    settings.SYRINGE_BACKEND = "scheduler.backends.kubernetes.KubernetesBackend"
+    return lesson_start(session=make_session(), slug=make_lesson().slug).live_lesson
+
+
+def step(live_lesson: LiveLesson) -> None:
+    """Take a step, whenever it is due."""
+    LiveLesson.objects.update(next_look_at=timezone.now())
+    reconcile_once([live_lesson.pk])
+    live_lesson.refresh_from_db()
+
+
+def test_a_server_that_names_a_time_is_not_asked_before(
+    cluster: FakeCluster, live_lesson: LiveLesson
+) -> None:
+    cluster.faults.add(Fault(status=429, retry_after=20))
+
+    step(live_lesson)
+
+    assert live_lesson.reason_code == ReasonCode.BACKEND_UNAVAILABLE
+    assert live_lesson.next_look_at is not None
+    assert live_lesson.next_look_at - timezone.now() > timedelta(seconds=15)
+    step(live_lesson)
+    assert live_lesson.state == State.BOOTING
+
+
+def test_a_namespace_lost_in_the_middle_of_a_start_is_replaced(
+    cluster: FakeCluster, backend: KubernetesBackend, live_lesson: LiveLesson
+) -> None:
+    cluster.faults.add(Fault(verb="create", resource="pods", status=503))
+    cluster.holds.hold("*")
+    step(live_lesson)
+    backend.destroy(environment_ref(live_lesson))
+
+    step(live_lesson)
+    assert (live_lesson.state, live_lesson.attempt) == (State.INITIALIZED, 2)
+    assert live_lesson.reason_code == ReasonCode.VANISHED
+    step(live_lesson)
+
+    assert live_lesson.state == State.BOOTING
+    assert len(list(backend.owned())) == 2
+
+
+def test_what_the_server_said_is_for_operators(
+    cluster: FakeCluster, live_lesson: LiveLesson
+) -> None:
+    cluster.faults.add(Fault(resource="networkpolicies", status=403))
+
+    step(live_lesson)
+
+    assert live_lesson.state == State.FAILED
+    assert live_lesson.reason == "This lesson cannot run here."
+    assert "HTTP 403: forbidden by the fault script" in live_lesson.log_tail
