@@ -47,6 +47,10 @@ CLAIM_TTL = timedelta(seconds=15)
 
 BEAT_SECONDS = 5.0
 _WATCH_SECONDS = 1.0
+_TICK_SECONDS = 0.5
+_BUSY_SECONDS = 10.0
+"""While there was something to do lately it looks by itself; else beat's messages are enough."""
+
 _SHORTEST_PAUSE_SECONDS = 0.05
 
 
@@ -61,6 +65,7 @@ class Checker:
         self._jobs = Jobs()
         self._running: dict[UUID, tuple[Claimed, asyncio.Task[None]]] = {}
         self._more_is_due = False
+        self._busy = -_BUSY_SECONDS
         self._serving: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
@@ -88,7 +93,7 @@ class Checker:
             await in_thread(partial(checker_leave, name=self._name))
 
     async def _serve(self) -> None:
-        """Look when somebody says so and with every heartbeat; end what is not wanted any more."""
+        """Look when somebody says so, or often while there is much to do; end what is unwanted."""
         beaten = watched = -BEAT_SECONDS
         while True:
             now = time.monotonic()
@@ -99,7 +104,7 @@ class Checker:
                 if self._running and now - watched >= _WATCH_SECONDS:
                     watched = now
                     await self._end_unwanted()
-                if self._wanted.is_set():
+                if self._wanted.is_set() or now - self._busy < _BUSY_SECONDS:
                     self._wanted.clear()
                     await self._take()
             except DatabaseError as exc:
@@ -108,7 +113,7 @@ class Checker:
                 logger.exception("objectives not looked at")
             await asyncio.sleep(_SHORTEST_PAUSE_SECONDS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_WATCH_SECONDS):
+                async with asyncio.timeout(_TICK_SECONDS):
                     await self._wanted.wait()
 
     async def _beat(self) -> None:
@@ -142,6 +147,8 @@ class Checker:
                 ttl=CLAIM_TTL,
             )
         )
+        if claims:
+            self._busy = time.monotonic()
         for claimed in claims:
             token = _token(claimed)
             self._running[token] = claimed, asyncio.create_task(self._check(claimed, token))

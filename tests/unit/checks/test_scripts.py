@@ -45,8 +45,9 @@ class Told:
         path = fields.pop("path", os.environ["PATH"])
         values = {"variables": {}, "timeout_seconds": 20, "token": uuid4().hex, **fields}
         self.process = subprocess.Popen(
-            [str(shutil.which(shell[0])), *shell[1:], *COMMAND.split()[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True, env={"PATH": path},
+            [str(shutil.which(shell[0])), *shell[1:], *COMMAND.split()[1:]],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, start_new_session=True, env={"PATH": path},
         )  # fmt: skip
         assert self.process.stdin is not None
         self.process.stdin.write(check_script(script, **values))
