@@ -1,9 +1,9 @@
 """An endpoint's SSH server with real shells, for checks: in a thread of a test, or a process.
 
 Anybody may log in, unless it ``refuses``. As a program it prints its port and serves until it is
-told to end::
+told to end; it can stand for many endpoints, which it tells apart by their passwords::
 
-    python -m tests.ssh_endpoint
+    python -m tests.ssh_endpoint FOLDER [--home-of-each]
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ import asyncssh
 class _Server(asyncssh.SSHServer):
     def __init__(self, endpoint: SshEndpoint) -> None:
         self._endpoint = endpoint
+        self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
         self._endpoint.connections.append(conn)
 
     def password_auth_supported(self) -> bool:
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
+        if self._connection is not None:
+            self._connection.set_extra_info(home=self._endpoint.home_of(password))
         return not self._endpoint.refuses
 
 
@@ -41,8 +45,9 @@ class SshEndpoint:
     Entered again it serves on the same port with another key, as after a restart.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, home_of_each: bool = False) -> None:
         self.home = home
+        self._home_of_each = home_of_each
         self.port = 0
         self.refuses = False
         self.connections: list[asyncssh.SSHServerConnection] = []
@@ -70,6 +75,10 @@ class SshEndpoint:
             self._thread.join(10)
         self._loop.close()
 
+    def home_of(self, password: str) -> Path:
+        """Return where commands of whoever has this password begin."""
+        return self.home / password if self._home_of_each else self.home
+
     async def listen(self) -> None:
         """Serve on the running loop."""
         self._acceptor = await asyncssh.create_server(
@@ -95,11 +104,12 @@ class SshEndpoint:
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         # A session of its own and no word at the end of the connection, as with OpenSSH.
+        home = process.channel.get_connection().get_extra_info("home")
         shell = await asyncio.create_subprocess_exec(
             "/bin/sh", "-c", process.command or "exit 1",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, start_new_session=True, cwd=self.home,
-            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            stderr=asyncio.subprocess.STDOUT, start_new_session=True, cwd=home,
+            env={"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         pipes = shell.stdin, shell.stdout
         assert pipes[0] is not None
@@ -163,7 +173,7 @@ async def _serve_until_told() -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    endpoint = SshEndpoint(Path(sys.argv[1]) if len(sys.argv) > 1 else Path.home())
+    endpoint = SshEndpoint(Path(sys.argv[1]), home_of_each="--home-of-each" in sys.argv)
     await endpoint.listen()
     print(endpoint.port, flush=True)
     await stopped.wait()

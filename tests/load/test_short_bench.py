@@ -104,7 +104,9 @@ def test_a_real_cluster_takes_an_address_of_its_bundles(capsys, given: str):
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", ["starts", "kubernetes", "growth", "throughput", "imports"])
+@pytest.mark.parametrize(
+    "name", ["starts", "objectives", "kubernetes", "growth", "throughput", "imports"]
+)
 def test_a_quick_part_measures_everything_it_promises(tmp_path: Path, name: str):
     if name == "throughput" and shutil.which("wrk") is None:
         pytest.skip("wrk is not installed")

@@ -11,7 +11,16 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from tests.load.bench import crowd, growth, imports, kubernetes, sandboxes, starts, throughput
+from tests.load.bench import (
+    crowd,
+    growth,
+    imports,
+    kubernetes,
+    objectives,
+    sandboxes,
+    starts,
+    throughput,
+)
 from tests.load.bench.parts import Part, RealCluster, run_parts
 from tests.load.bench.results import results_table, results_write
 from tests.load.bench.scale import FULL, QUICK
@@ -22,6 +31,7 @@ PARTS = (
     Part("starts", "POST to READY without latency, one by one and at once", 90, starts.measure),
     # Before the parts whose thousands of rows keep PostgreSQL busy long after them.
     Part("sandboxes", "real sandboxes and their terminals", 90, sandboxes.measure),
+    Part("objectives", "from a deed to its result, and who goes short", 500, objectives.measure),
     Part("kubernetes", "what is added to a cluster's own time", 200, kubernetes.measure),
     Part("growth", "the same requests with few and with many livelessons", 90, growth.measure),
     Part("throughput", "requests a second beside a bare view", 240, throughput.measure),

@@ -22,6 +22,12 @@ class Scale:
     keystrokes: int = 300
     cluster_starts: int = 20
     cluster_seconds: float = 4
+    checked: int = 200
+    checked_active: int = 20
+    checked_rounds: int = 2
+    checked_idle_seconds: float = 30
+    checked_crowd: int = 2000
+    checked_crowd_seconds: float = 150
 
 
 FULL = Scale()
@@ -39,4 +45,10 @@ QUICK = Scale(
     keystrokes=20,
     cluster_starts=2,
     cluster_seconds=0.2,
+    checked=6,
+    checked_active=2,
+    checked_rounds=1,
+    checked_idle_seconds=1,
+    checked_crowd=12,
+    checked_crowd_seconds=8,
 )
