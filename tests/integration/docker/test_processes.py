@@ -21,7 +21,7 @@ import pytest
 
 from tests.stack import free_port, fresh_database, wait_until
 from tests.unit.docker.containerfiles import DOCKER, ROOT, ignore_patterns, is_ignored, stages
-from tests.unit.docker.test_compose import GIVEN, compose
+from tests.unit.docker.test_compose import GIVEN, WORKERS, compose
 
 PROGRAMS = Path(sys.executable).parent
 SECONDS = 60
@@ -192,7 +192,7 @@ def installation(image, static_files, services, tmp_path_factory):
         done = installation.run("migrate")
         assert done.returncode == 0, done.stderr
         exits.callback(installation.stop)
-        names = ("web", "gateway", "bundles", "worker-lifecycle", "worker-gc", "beat", "flower")
+        names = ("web", "gateway", "bundles", *WORKERS, "beat", "flower")
         for name in names:
             installation.start(name)
         yield installation
@@ -235,7 +235,7 @@ def test_the_bundle_service_answers_and_serves_nothing_else(installation):
     assert httpx.get(f"{bundles}/learn/").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["worker-lifecycle", "worker-gc", "beat"])
+@pytest.mark.parametrize("name", [*sorted(WORKERS), "beat"])
 def test_what_works_touches_its_file_again_and_again(installation, name):
     file = installation.heartbeat(name)
     wait_until(file.exists, seconds=SECONDS, what=f"the heartbeat of {name}")
