@@ -144,14 +144,15 @@ def test_a_slow_answer_is_waited_for_until_the_time_limit(
 
 
 def test_a_start_ends_although_every_call_is_slow(cluster: FakeCluster, connect: Connect) -> None:
-    backend = connect(cluster, timeout_seconds=0.3)
-    cluster.faults.add(Fault(delay=0.25, times=None))
+    backend = connect(cluster, timeout_seconds=0.6)
+    # Half of the limit is left for a machine that is busy with other tests.
+    cluster.faults.add(Fault(delay=0.3, times=None))
     begin = time.monotonic()
 
     with pytest.raises(BackendUnavailable, match="whole start"):
-        backend.ensure(lesson(*(endpoint(f"linux{number}") for number in range(6))))
+        backend.ensure(lesson(*(endpoint(f"linux{number}") for number in range(8))))
 
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < 4
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -43,14 +43,12 @@ def pod(
         "name": ENDPOINT_CONTAINER,
         "image": _image(endpoint, options),
         "imagePullPolicy": options.settings.image_pull_policy,
-        "env": [secret_variable("SYRINGE_ACCESS_PASSWORD", ACCESS_PASSWORD_KEY)],
+        "env": _variables(role, options),
         "resources": resources,
         "securityContext": (own_privileges() if role is Role.GUIDE else endpoint_privileges(image)),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [folder_mount()],
     }
-    if role is Role.GUIDE:
-        container["env"].append({"name": "SYRINGE_FRAME_ANCESTORS", "value": options.page_origins})
     if endpoint.ports:
         container["ports"] = [
             {"name": _port_name(endpoint, port), "containerPort": port, "protocol": "TCP"}
@@ -91,6 +89,13 @@ def placement(options: Options) -> Manifest:
         found["nodeSelector"] = dict(options.settings.node_selector)
     if options.settings.tolerations:
         found["tolerations"] = list(options.settings.tolerations)
+    return found
+
+
+def _variables(role: Role, options: Options) -> list[Manifest]:
+    found = [secret_variable("SYRINGE_ACCESS_PASSWORD", ACCESS_PASSWORD_KEY)]
+    if role is Role.GUIDE:
+        found.append({"name": "SYRINGE_FRAME_ANCESTORS", "value": options.page_origins})
     return found
 
 
