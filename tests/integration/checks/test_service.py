@@ -142,7 +142,8 @@ def test_checkers_come_and_go(curriculum, ssh, taking):
             seconds=20, what="beat's notice that nobody checks",
         )  # fmt: skip
         client.delete(f"{stack.instance}:objectives")
-        # Beat goes on with what is served.
+        # Beat goes on with what must be served; a worker would take the sign of it away.
+        stack.kill("worker-1", signal.SIGTERM)
         client.delete(f"{stack.instance}:waiting:scheduler.sweep")
         wait_until(
             lambda: client.exists(f"{stack.instance}:waiting:scheduler.sweep"),
