@@ -91,8 +91,8 @@ class Environment(BaseSettings):
     )
     heartbeat_file: Path | None = Field(
         default=None,
-        description="File that workers, beat and the watcher touch as long as they work, for health "
-        "checks; empty: none.",
+        description="File that workers, beat and the watcher touch as long as they work, for "
+        "health checks; empty: none.",
     )
     backend: str = Field(
         default="scheduler.backends.local.LocalBackend",
