@@ -105,8 +105,8 @@ def _show_problems(console: Console, stage: int, one: ObjectiveReport) -> None:
     for problem in one.problems:
         slug = one.objective["slug"]
         console.print(f"Stage {stage}, {slug}: {printable(problem)}", style="red")
-    if one.problems:
-        last = list(one.answers.values())[-1]
+    last = list(one.answers.values())[-1]
+    if one.problems and last.outcome != Outcome.PASSED:
         for line in last.detail.strip().splitlines()[-_SHOWN_DETAIL_LINES:]:
             console.print(f"    {printable(line)}", style="dim")
 
@@ -116,7 +116,7 @@ def _sentence(slug: str, reports: Sequence[StageReport]) -> str:
     bad = sum(bool(one.problems) for report in reports for one in report.objectives)
     others = sum(len(report.problems) for report in reports)
     if bad or others:
-        solutions = f", and {others} problems with solutions" if others else ""
+        solutions = ", and not every solution worked" if others else ""
         return f"{slug}: {bad} of {number} objectives are not as they should be{solutions}."
     if all(report.has_solution for report in reports):
         return f"{slug}: all {number} objectives fail before and pass after the solution."
