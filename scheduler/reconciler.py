@@ -1,8 +1,10 @@
 """One run of the scheduler over some livelessons: lease, observe, decide, act, write."""
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -44,6 +46,9 @@ from scheduler.timers import look_soon
 
 logger = logging.getLogger(__name__)
 
+FRESH_SECONDS = 0.2
+"""How long an observation serves steps that follow at once: a start's last ones need one look."""
+
 MAX_TROUBLE = 2
 """Calls of one batch that may find the backend away before the rest is not even tried.
 
@@ -69,31 +74,56 @@ def reconcile(live_lesson_ids: Sequence[UUID]) -> None:
     May run twice, late, or after a crash; rows that vanished or that another run holds are left
     alone.
     """
-    due = list(live_lesson_ids)
+    due, seen = list(live_lesson_ids), NOTHING_SEEN
     for _ in range(MAX_ROUNDS):
-        due = reconcile_once(due)
+        due, seen = reconcile_once(due, seen)
         if not due:
             return
     enqueue_reconcile(due)
 
 
-def reconcile_once(live_lesson_ids: Sequence[UUID]) -> list[UUID]:
-    """Take each livelesson one step; return those to look at again at once."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was observed at a moment of ``time.monotonic``, and has not been acted on since."""
+
+    at: float
+    environments: Mapping[EnvironmentRef, EnvironmentObservation]
+
+    def of(self, ref: EnvironmentRef) -> EnvironmentObservation | None:
+        """Return what was seen of an environment unless that is too long ago."""
+        if time.monotonic() - self.at > FRESH_SECONDS:
+            return None
+        return self.environments.get(ref)
+
+
+NOTHING_SEEN = Seen(0.0, {})
+
+
+def reconcile_once(
+    live_lesson_ids: Sequence[UUID], seen: Seen = NOTHING_SEEN
+) -> tuple[list[UUID], Seen]:
+    """Take each livelesson one step; return those to look at again at once, and what was seen.
+
+    Of environments in ``seen`` the backend is not asked again.
+    """
     rows = leases_take(
         live_lesson_ids=live_lesson_ids, ttl=timedelta(seconds=settings.SYRINGE_LEASE_SECONDS)
     )
     failpoint(Failpoint.LEASE_TAKEN)
     if not rows:
-        return []
-    return _Run(rows, current_backend()).take_step()
+        return [], NOTHING_SEEN
+    return _Run(rows, current_backend(), seen).take_step()
 
 
 class _Run:
     """The step of one batch: rows of one lease, observed in one call."""
 
-    def __init__(self, rows: Sequence[LiveLesson], backend: RuntimeBackend) -> None:
+    def __init__(self, rows: Sequence[LiveLesson], backend: RuntimeBackend, seen: Seen) -> None:
         self.rows = rows
         self.backend = backend
+        self.seen = seen
+        self.seen_at = time.monotonic()
+        self.untouched: dict[EnvironmentRef, EnvironmentObservation] = {}
         self.now = timezone.now()
         self.policy = policy()
         self.quiet: dict[timedelta | None, list[LiveLesson]] = defaultdict(list)
@@ -103,7 +133,7 @@ class _Run:
         self.soon: dict[timedelta, list[UUID]] = defaultdict(list)
         self.watches: list[tuple[UUID, int, list[reachability.Target]]] = []
 
-    def take_step(self) -> list[UUID]:
+    def take_step(self) -> tuple[list[UUID], Seen]:
         observations, trouble = self._observe()
         failpoint(Failpoint.OBSERVED)
         for row in self.rows:
@@ -116,16 +146,20 @@ class _Run:
             failpoint(Failpoint.RELEASED)
         for wait, ids in self.soon.items():
             look_soon(ids, wait)
-        return list(dict.fromkeys(self.again))
+        return list(dict.fromkeys(self.again)), Seen(self.seen_at, self.untouched)
 
     def _observe(
         self,
     ) -> tuple[Mapping[EnvironmentRef, EnvironmentObservation], BackendUnavailable | None]:
         refs = [environment_ref(row) for row in self.rows if needs_observation(row)]
-        if not refs:
-            return {}, None
+        known = {ref: found for ref in refs if (found := self.seen.of(ref)) is not None}
+        if known:
+            self.seen_at = self.seen.at
+        unknown = [ref for ref in refs if ref not in known]
+        if not unknown:
+            return known, None
         try:
-            return self.backend.observe(refs), None
+            return {**known, **self.backend.observe(unknown)}, None
         except BackendUnavailable as exc:
             logger.warning("backend not observed: %s", exc)
             return {}, exc
@@ -148,6 +182,8 @@ class _Run:
         # A wish came in between, or the lease ran out: what we saw is old, so look again.
         leases_release(live_lessons=lost, next_look_at=self.now)
         self.again += [row.pk for row in lost]
+        for row in lost:
+            self.untouched.pop(environment_ref(row), None)
         # Only now do the rows say where the endpoints are that may answer.
         for watch in self.watches:
             reachability.watch(*watch)
@@ -165,6 +201,8 @@ class _Run:
         lesson = lesson_spec(row.spec)
         try:
             decision = decide(row, lesson, seen, self.now, self.policy)
+            if decision.act is None and needs_observation(row):
+                self.untouched[environment_ref(row)] = seen
             self._act(row, decision)
         except BackendUnavailable as exc:
             logger.warning("backend unavailable: %s", exc, extra=_log_fields(row))

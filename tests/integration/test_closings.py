@@ -39,7 +39,8 @@ def test_ten_rows_take_a_step_with_the_queries_of_two(make_live_lesson):
     def own_queries(number: int) -> int:
         ids = [make_live_lesson().pk for _ in range(number)]
         with CaptureQueriesContext(connection) as captured:
-            assert sorted(reconcile_once(ids)) == sorted(ids)
+            again, _ = reconcile_once(ids)
+            assert sorted(again) == sorted(ids)
         return sum('"livelessons_' in query["sql"] for query in captured)
 
     own_queries(1)

@@ -1,6 +1,8 @@
 """From a wish to what is, on the fake backend, one run of the reconciler after another."""
 
+import time
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -8,10 +10,11 @@ from django.utils import timezone
 from livelessons.errors import LiveLessonBusy
 from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonLock
 from livelessons.states import Action, Desired, EndReason, State
-from scheduler.backends.base import ReasonCode
+from scheduler.backends.base import ABSENT, EnvironmentRef, ReasonCode
+from scheduler.backends.fake import FakeBackend
 from scheduler.environments import environment_ref
 from scheduler.models import FakeEnvironment
-from scheduler.reconciler import MAX_TROUBLE, reconcile
+from scheduler.reconciler import FRESH_SECONDS, MAX_TROUBLE, Seen, reconcile, reconcile_once
 from scheduler.services import (
     lesson_start,
     live_lesson_end,
@@ -242,6 +245,45 @@ def test_an_unavailable_backend_is_asked_again_with_back_off(make_lesson, make_s
     settings.SYRINGE_FAKE_SCRIPT = "{}"
     assert settle(live_lesson).state == State.READY
     assert live_lesson.failures == 0
+
+
+def test_the_last_steps_of_a_start_need_one_look(make_lesson, make_session, monkeypatch):
+    live_lesson = started(make_lesson, make_session)
+    looks = []
+    observe = FakeBackend.observe
+
+    def counted(self, refs):
+        looks.append(list(refs))
+        return observe(self, refs)
+
+    monkeypatch.setattr(FakeBackend, "observe", counted)
+
+    reconcile([live_lesson.pk])
+
+    live_lesson.refresh_from_db()
+    assert live_lesson.state == State.READY
+    assert len(looks) == 1
+
+
+def test_what_was_seen_too_long_ago_is_looked_at_again():
+    ref = EnvironmentRef(uuid4(), 1)
+    now = time.monotonic()
+
+    assert Seen(now, {ref: ABSENT}).of(ref) is ABSENT
+    assert Seen(now - FRESH_SECONDS, {ref: ABSENT}).of(ref) is None
+    assert Seen(now, {}).of(ref) is None
+
+
+def test_what_was_acted_on_is_looked_at_again(make_lesson, make_session):
+    live_lesson = settle(started(make_lesson, make_session))
+    live_lesson_end(live_lesson=live_lesson)
+
+    again, seen = reconcile_once([live_lesson.pk])
+    assert (again, list(seen.environments)) == ([live_lesson.pk], [environment_ref(live_lesson)])
+    _, seen = reconcile_once(again, seen)
+
+    assert seen.environments == {}
+    assert settle(live_lesson).state == State.DELETED
 
 
 def test_a_backend_that_is_away_is_not_asked_for_every_row_of_a_batch(
