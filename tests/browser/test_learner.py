@@ -1,6 +1,7 @@
 """A learner's way through the pages, in a real browser, to real machines."""
 
 import re
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -178,11 +179,27 @@ def test_the_keyboard_reaches_everything(page: Page):
 
 def test_a_screen_reader_hears_state_and_output(page: Page):
     page.goto("/learn/shell-first-steps")
-    expect(page.get_by_role("status").first).to_contain_text(re.compile("."))
+    expect(page.locator("#announcement[role=status]")).to_have_text("Your machines are ready.")
     wait_for_text(page, "$ ")
     page.get_by_label("Screen reader").check()
     type_line(page, "echo heard-$((7 + 7))")
     expect(page.locator(".xterm-accessibility")).to_contain_text("heard-14")
+
+
+def test_what_fails_before_the_machines_are_there_is_said(page: Page, stack: Stack):
+    stack.kill("worker-1", signal.SIGSTOP)
+    try:
+        page.goto("/learn/shell-first-steps")
+        expect(page.locator("#status[role=status]")).to_contain_text("Your lesson is queued")
+        page.context.set_offline(True)
+        page.get_by_role("button", name="More time").click()
+        said = page.locator("#announcement[role=status]")
+        expect(said).to_contain_text("Syringe cannot be reached")
+        expect(said).to_be_visible()
+        page.context.set_offline(False)
+    finally:
+        stack.kill("worker-1", signal.SIGCONT)
+    expect(said).to_have_text("Your machines are ready.")
 
 
 def test_a_lesson_that_cannot_start_says_why(page: Page):

@@ -77,7 +77,10 @@ function update() {
   if (live.state === "READY" && running) {
     element("machines").hidden = false;
     tabs.update(live);
-    element("progress").hidden = true;
+    if (!element("progress").hidden) {
+      element("progress").hidden = true;
+      announce("Your machines are ready.");
+    }
   } else if (running) {
     showPreparing();
   } else {
@@ -134,6 +137,7 @@ function showPreparing() {
 
 function showEnd() {
   tabs.clear();
+  announce("");
   element("machines").hidden = true;
   if (live.state === "FAILED" || live.end_reason === "failed") {
     show("The lesson could not be started", live.reason?.text || "Its machines did not come up.", { failed: true });
@@ -146,7 +150,10 @@ function showEnd() {
 
 function show(title, detail, { busy = false, failed = false, again = false } = {}) {
   const progress = element("progress");
-  progress.hidden = false;
+  if (progress.hidden) {
+    progress.hidden = false;
+    announce("");
+  }
   progress.classList.toggle("alone", element("machines").hidden);
   progress.classList.toggle("failed", failed);
   // Unchanged text is not read out again.
