@@ -1,5 +1,6 @@
 """The learners' pages as the web process answers them."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from django.utils import timezone
 
 from lessons.models import Curriculum, Lesson, Stage
 from livelessons.models import LiveLesson
+from livelessons.states import EndReason
+from syringe_project.environment import PROJECT_ROOT
 from web import views
 
 
@@ -127,3 +130,9 @@ def test_nobody_reads_anothers_guide(
     answer = guide(client, make_live_lesson(), secret)
     assert answer.status_code == 404
     assert "Guide of stage" not in answer.text
+
+
+def test_a_lessons_page_has_a_sentence_for_every_end():
+    script = (PROJECT_ROOT / "web" / "static" / "web" / "lesson.js").read_text()
+    table = script.partition("END_REASONS = {")[2].partition("};")[0]
+    assert set(re.findall(r'^  (\w+): ".+\."', table, re.MULTILINE)) == set(EndReason) - {""}

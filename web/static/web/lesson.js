@@ -29,6 +29,8 @@ const END_REASONS = {
   operator: "An operator ended it.",
   expired: "Its time was up, or it had not been used for long.",
   failed: "It could not be kept running.",
+  orphaned: "Nobody held it any more.",
+  vanished: "Its machines were gone.",
 };
 
 async function start() {
