@@ -19,8 +19,8 @@ CHANNEL = f"{settings.SYRINGE_INSTANCE}:livelessons"
 def _client() -> redis.Redis:
     return redis.Redis.from_url(
         settings.SYRINGE_REDIS_URL,
-        socket_timeout=0.3,
-        socket_connect_timeout=0.3,
+        socket_timeout=settings.SYRINGE_REDIS_WAIT_SECONDS,
+        socket_connect_timeout=settings.SYRINGE_REDIS_WAIT_SECONDS,
         retry=None,
         max_connections=16,
     )

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import islice
 from uuid import UUID
 
 import redis
 from celery import current_app
+from django.conf import settings
+from kombu import pools
 from kombu.exceptions import KombuError
 
 logger = logging.getLogger(__name__)
@@ -30,6 +33,17 @@ def chunks(ids: Iterable[UUID], size: int = CHUNK) -> Iterable[list[UUID]]:
         yield chunk
 
 
+@cache
+def _producers() -> pools.ProducerPool:
+    """Return this process's producers, which give up on a Redis that is frozen or cut off, too."""
+    patience = settings.SYRINGE_REDIS_WAIT_SECONDS
+    connection = current_app.connection_for_write(
+        transport_options={"socket_timeout": patience, "socket_connect_timeout": patience}
+    )
+    producers: pools.ProducerPool = pools.producers[connection]
+    return producers
+
+
 def enqueue_reconcile(
     live_lesson_ids: Sequence[UUID], *, expires: int | None = WAKE_UP_SECONDS
 ) -> bool:
@@ -37,10 +51,12 @@ def enqueue_reconcile(
 
     Never raises because the broker is away: the sweep finds the rows that are due.
     """
+    args = [[str(pk) for pk in live_lesson_ids]]
     try:
-        current_app.send_task(
-            RECONCILE, args=[[str(pk) for pk in live_lesson_ids]], expires=expires
-        )
+        with _producers().acquire(
+            block=True, timeout=settings.SYRINGE_REDIS_WAIT_SECONDS
+        ) as producer:
+            current_app.send_task(RECONCILE, args=args, expires=expires, producer=producer)
     except (KombuError, redis.RedisError, OSError) as exc:
         logger.warning("wake-up not sent, the sweep will find it: %s", type(exc).__name__)
         return False

@@ -3,7 +3,7 @@
 from django.conf import settings
 
 broker_url = settings.SYRINGE_REDIS_URL
-# A POST while Redis is away answers within a second: short timeouts, no retries.
+# For those who consume; scheduler.messages sends with less patience. No retries anywhere.
 broker_transport_options = {
     "global_keyprefix": f"{settings.SYRINGE_INSTANCE}:",
     "socket_timeout": 5,

@@ -41,6 +41,8 @@ SYRINGE_WORKER_THREADS = env.worker_threads
 SYRINGE_KUBERNETES = kubernetes_environment()
 SYRINGE_FAILPOINT = env.failpoint
 SYRINGE_REDIS_URL = env.redis_url.get_secret_value()
+# A request may ask Redis three times, needs none of it, and is answered within a second.
+SYRINGE_REDIS_WAIT_SECONDS = 0.2
 
 BASE_DIR = PROJECT_ROOT
 SECRET_KEY = env.secret_key.get_secret_value()
@@ -148,8 +150,8 @@ CACHES = {
         "LOCATION": SYRINGE_REDIS_URL,
         "KEY_PREFIX": f"{env.instance}:cache",
         "OPTIONS": {
-            "socket_timeout": 0.3,
-            "socket_connect_timeout": 0.3,
+            "socket_timeout": SYRINGE_REDIS_WAIT_SECONDS,
+            "socket_connect_timeout": SYRINGE_REDIS_WAIT_SECONDS,
             "retry": Retry(NoBackoff(), 0),
         },
     }

@@ -81,6 +81,16 @@ class OwnServer:
         self._process = process
         wait_until(lambda: service.is_ready(process.pid), seconds=30, what=service.name)
 
+    def freeze(self) -> None:
+        """Let the server answer nothing while its connections stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the server go on after ``freeze``."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self, number: signal.Signals | None = None) -> None:
         """Stop the server, politely unless a signal is named, and wait for its end."""
         if self._process is not None:

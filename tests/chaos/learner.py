@@ -60,6 +60,10 @@ class ChaosLearner:
         """Ask for the lesson; the answer may be an error when web is being killed."""
         return self.http.post("/livelessons", json={"lesson": LESSON, "stage": stage})
 
+    def end(self, live_lesson_id: str) -> httpx.Response:
+        """Ask for the livelesson to end."""
+        return self.http.delete(f"/livelessons/{live_lesson_id}")
+
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a query in the stack's database."""
         url = self.stack.env["SYRINGE_DATABASE_URL"]
