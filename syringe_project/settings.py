@@ -111,9 +111,17 @@ DATABASES: dict[str, Any] = {
         ),
     }
 }
-# Every outside call has its own limit: connecting here, running a statement in the server.
+# Every outside call has its own limit: connecting here, running a statement in the server. A server
+# behind a line that went dead tells nobody, so the kernel gives it up 15 s after it acknowledged
+# nothing more: what was sent, or the probes of a connection that waits for an answer. It cannot
+# tell a server that hangs from one that thinks; that is for whoever watches the server.
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=5,
+    tcp_user_timeout=15_000,
+    keepalives=1,
+    keepalives_idle=5,
+    keepalives_interval=5,
+    keepalives_count=2,
     application_name=f"syringe-{env.instance}",
     options="-c statement_timeout=20000 -c lock_timeout=10000",
 )
