@@ -5,8 +5,9 @@ from pathlib import Path
 
 import httpcore
 
-from gateway.asgi import Receive, Scope, Send, header, respond_problem
+from gateway.asgi import Receive, Scope, Send, header
 from gateway.forwarding import HeaderList, Timeouts, UpstreamAway, end_to_end, forward
+from gateway.web_away import answer_web_away
 from livelessons.source_address import is_trusted_proxy, source_address
 
 # A request may wait for a statement of 20 seconds, and for another before it.
@@ -53,13 +54,7 @@ class FrontDoor:
                 what="Syringe's web process",
             )
         except UpstreamAway as exc:
-            await respond_problem(
-                send,
-                status=502,
-                detail=f"{exc} Try again in a moment.",
-                code=exc.code,
-                headers=[(b"retry-after", b"5")],
-            )
+            await answer_web_away(scope, send, exc)
 
     async def close(self) -> None:
         """Close the connections to web."""

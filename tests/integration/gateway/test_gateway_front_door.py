@@ -110,7 +110,7 @@ async def test_a_trusted_proxy_is_believed_as_far_as_it_is_trusted(
     assert seen["x-forwarded-proto"] == "https"
 
 
-async def test_web_away_is_said_in_json_and_heals(
+async def test_web_away_is_said_in_each_callers_form_and_heals(
     browser: httpx.AsyncClient, instance_folder: Path
 ):
     answer = await browser.get("/api/v1/lessons")
@@ -120,6 +120,22 @@ async def test_web_away_is_said_in_json_and_heals(
         "code": "upstream_away",
     }
     assert answer.headers["retry-after"] == "5"
+
+    origin = {"Origin": "https://labs.example.org"}
+    for method, path in (("GET", "/exp/lesson?a=%20"), ("POST", "/acore/exp/livelesson")):
+        answer = await browser.request(method, path, headers=origin)
+        assert answer.status_code == 503
+        assert answer.json() == {
+            "error": "Sorry, this lesson is having some problems. Please try again later",
+            "code": 2,
+            "message": "Sorry, this lesson is having some problems. Please try again later",
+        }
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert int(answer.headers["retry-after"]) > 0
+    preflight = {**origin, "Access-Control-Request-Method": "POST"}
+    answer = await browser.options("/exp/livelesson", headers=preflight)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert "POST" in answer.headers["access-control-allow-methods"]
 
     async with serving(Application(), uds=str(instance_folder / "web.sock")):
         assert (await browser.get("/")).status_code == 200
