@@ -84,24 +84,39 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def _maintain(server_url: str, statement: str) -> None:
+    """Run a statement about databases, outside of all of them."""
+    maintenance = urlunsplit(urlsplit(server_url)._replace(path="/postgres"))
+    connection = psycopg2.connect(maintenance, connect_timeout=5)
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
 @contextlib.contextmanager
 def fresh_database(server_url: str) -> Iterator[str]:
     """Create a database next to the one named, yield its URL, drop it whoever is connected."""
     name = f"stack_{uuid4().hex[:16]}"
-    parts = urlsplit(server_url)
-    maintenance = urlunsplit(parts._replace(path="/postgres"))
-
-    def execute(statement: str) -> None:
-        connection = psycopg2.connect(maintenance, connect_timeout=5)
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute(statement)
-
-    execute(f'CREATE DATABASE "{name}"')
+    _maintain(server_url, f'CREATE DATABASE "{name}"')
     try:
-        yield urlunsplit(parts._replace(path=f"/{name}"))
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:
-        execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        _maintain(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@contextlib.contextmanager
+def refused_database(stack: Stack) -> Iterator[None]:
+    """Let nobody use the stack's own database, as if its server were away."""
+    url = stack.env["SYRINGE_DATABASE_URL"]
+    name = urlsplit(url).path[1:]
+    _maintain(url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    try:
+        _maintain(
+            url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        yield
+    finally:
+        _maintain(url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
 class Stack:

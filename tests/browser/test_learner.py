@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.conftest import WAIT_MS
-from tests.stack import Stack
+from tests.stack import Stack, refused_database
 
 pytestmark = [
     pytest.mark.browser,
@@ -107,6 +107,28 @@ def test_after_a_restart_of_the_gateway_the_page_goes_on(page: Page, stack: Stac
     wait_for_text(page, "works-2")
     page.get_by_role("button", name="Next stage").click()
     expect(page.get_by_role("heading", name="Asking a file questions")).to_be_visible()
+
+
+def test_a_lost_connection_is_said_and_found_again(page: Page, stack: Stack):
+    open_lesson(page, "shell-first-steps")
+    connection = page.locator("#connection[role=status]")
+    with refused_database(stack):
+        stack.kill("gateway", signal.SIGTERM)
+        # It answers now, but only with errors.
+        stack.start("gateway", wait=False)
+        expect(connection).to_have_text("The connection to Syringe was lost. Trying again …")
+    expect(connection).to_have_text("")
+    page.get_by_role("button", name="Next stage").click()
+    expect(page.get_by_role("heading", name="Asking a file questions")).to_be_visible()
+
+    # In another tab, say: the session of this browser is over.
+    page.context.clear_cookies()
+    stack.restart("gateway")
+    expect(page.get_by_role("heading", name="The lesson has ended")).to_be_visible()
+    expect(page.locator("#detail")).to_have_text("This browser's session has ended.")
+    expect(connection).to_have_text("")
+    page.get_by_role("button", name="Start it again").click()
+    expect(page.locator("#announcement")).to_have_text("Your machines are ready.")
 
 
 def test_a_browser_shows_twenty_megabytes_and_stays_usable(page: Page):

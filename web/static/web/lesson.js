@@ -1,6 +1,6 @@
 // One lesson: starts it, follows it by events, and shows what it is doing.
 
-import { call, callWithSession, follow } from "./api.js";
+import { Follower, call, callWithSession } from "./api.js";
 import { Objectives } from "./objectives.js";
 import { Tabs } from "./tabs.js";
 
@@ -15,7 +15,7 @@ const objectives = new Objectives(element("objectives"), (wanted) =>
 
 let hasSession = "session" in main.dataset;
 let live = null;
-let events = null;
+let follower = null;
 let shownGuide = "";
 let shownStage = null;
 
@@ -32,6 +32,10 @@ const END_REASONS = {
   orphaned: "Nobody held it any more.",
   vanished: "Its machines were gone.",
 };
+const GONE = {
+  401: "This browser's session has ended.",
+  404: "It ended a while ago.",
+};
 
 async function start() {
   show("One moment", "Asking for your machines.", { busy: true });
@@ -45,10 +49,22 @@ async function start() {
 }
 
 function watch(id) {
-  events?.close();
-  events = follow(id, (seen) => {
-    live = seen;
-    update();
+  follower?.close();
+  follower = new Follower(id, {
+    onChange: (seen) => {
+      live = seen;
+      update();
+    },
+    onLost: () => tellOfConnection("The connection to Syringe was lost. Trying again …"),
+    onFound: () => tellOfConnection(""),
+    onGone: (status) => {
+      tellOfConnection("");
+      if (live) {
+        live = { ...live, desired: "gone", state: "DELETED" };
+        update();
+      }
+      show("The lesson has ended", GONE[status], { again: true });
+    },
   });
 }
 
@@ -207,6 +223,10 @@ function showTimeLeft() {
   place.hidden = false;
   place.textContent = text;
   place.classList.toggle("short", minutes < SHORT_MINUTES);
+}
+
+function tellOfConnection(text) {
+  element("connection").textContent = text;
 }
 
 function announce(text) {
