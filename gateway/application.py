@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from gateway.asgi import Receive, Scope, Send, respond
+from gateway.asgi import Receive, Scope, Send, respond, respond_problem
 from gateway.database import Database
 from gateway.events import Events
 from gateway.front_door import FrontDoor
@@ -39,6 +39,7 @@ class Gateway:
         self.watcher = Watcher(
             self._database, redis_url=settings.SYRINGE_REDIS_URL, channel=wakeups.CHANNEL
         )
+        self._reader: asyncio.Task[None] | None = None
         self.usage = Usage(self._database)
         self.shells = ShellRegistry(self.watcher)
         self._terminals = Terminals(self._database, self.shells, self.usage)
@@ -93,9 +94,17 @@ class Gateway:
         elif _SOCKETIO.fullmatch(scope["path"]):
             await self.socketio_terminals.serve_request(scope, receive, send)
         elif scope["path"] == _HEALTH:
-            await respond(send, status=200, body=b"{}", content_type="application/json")
+            await self._answer_health(send)
         else:
             await self._front_door.serve(scope, receive, send)
+
+    async def _answer_health(self, send: Send) -> None:
+        if self._reader is None or self._reader.done():
+            await respond_problem(
+                send, status=503, detail="Nobody watches livelessons.", code="watcher_stopped"
+            )
+        else:
+            await respond(send, status=200, body=b"{}", content_type="application/json")
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -108,7 +117,7 @@ class Gateway:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the shared reader going."""
-        reader = asyncio.get_running_loop().create_task(self.watcher.run())
+        self._reader = reader = asyncio.get_running_loop().create_task(self.watcher.run())
         try:
             yield
         finally:

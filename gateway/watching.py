@@ -107,6 +107,9 @@ class Watcher:
                     await self._read()
                 except DatabaseUnavailable:
                     logger.warning("The database is away; watched livelessons are not read.")
+                except Exception:
+                    # Nobody waits for this task: what ended it would be seen by nobody.
+                    logger.exception("Watched livelessons could not be read; trying again.")
 
     async def _read(self) -> None:
         watched = dict(self._watches)
@@ -134,7 +137,9 @@ class Watcher:
             except (redis.RedisError, OSError) as exc:
                 # Nothing is lost without it: changes are only seen up to a second later.
                 logger.debug("No wake-ups from Redis: %s", type(exc).__name__)
-                await asyncio.sleep(RECONNECT_SECONDS)
+            except Exception:
+                logger.exception("Wake-ups could not be heard; trying again.")
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
         client = redis.asyncio.Redis.from_url(

@@ -4,22 +4,27 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import LazySettings
 from django.db import connection, connections
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from gateway import events, watching
+from gateway.database import Database
 from gateway.selectors import versions_of
 from livelessons.models import LiveLesson
 from livelessons.states import State
 from livelessons.wakeups import wake
 from tests.integration.gateway.conftest import RunningGateway
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Stream:
@@ -142,6 +147,43 @@ async def test_a_restart_of_the_database_is_survived(
         assert (await stream.livelesson())["state"] == "READY"
     async with opened(browser, live_lesson) as stream:
         assert (await stream.livelesson())["state"] == "READY"
+
+
+class FailsOnce(Database):
+    """A database whose first answer is a fault that nobody foresaw."""
+
+    failed = False
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if not self.failed:
+            self.failed = True
+            raise LookupError("unforeseen")
+        return await super().run(function, *args, **kwargs)
+
+
+async def test_what_nobody_foresaw_is_logged_and_does_not_end_the_watch(
+    transactional_db: None,
+    make_live_lesson: Callable[..., LiveLesson],
+    settings: LazySettings,
+    caplog: pytest.LogCaptureFixture,
+):
+    live_lesson = await sync_to_async(make_live_lesson)()
+    database = FailsOnce()
+    watcher = watching.Watcher(
+        database, redis_url=settings.SYRINGE_REDIS_URL, channel="nobody publishes here"
+    )
+    task = asyncio.create_task(watcher.run())
+    try:
+        async with asyncio.timeout(10), aclosing(watcher.follow(live_lesson.pk)) as changes:
+            assert await anext(changes) == live_lesson
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await database.close()
+        await sync_to_async(connections.close_all)()
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.levelname == "ERROR"
+    assert isinstance(record.exc_info[1], LookupError)
 
 
 async def test_a_known_version_is_not_sent_again(

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from django.conf import LazySettings
 
+from gateway.application import Gateway
 from tests.integration.gateway.conftest import RunningGateway, serving
 from tests.integration.gateway.http_server import Application
 
@@ -143,9 +144,17 @@ async def test_web_away_is_said_in_each_callers_form_and_heals(
     assert (await browser.get("/")).status_code == 502
 
 
-async def test_the_gateway_says_by_itself_that_it_serves(browser: httpx.AsyncClient):
-    answer = await browser.get("/healthz/gateway")
-    assert (answer.status_code, answer.json()) == (200, {})
+async def test_the_gateway_says_by_itself_that_it_serves(db: None):
+    application = Gateway()
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with application.running():
+            answer = await client.get("/healthz/gateway")
+        assert (answer.status_code, answer.json()) == (200, {})
+
+        # Whatever ended the task that watches, streams would never say anything again.
+        answer = await client.get("/healthz/gateway")
+        assert (answer.status_code, answer.json()["code"]) == (503, "watcher_stopped")
 
 
 async def test_answers_stream(web: Application, browser: httpx.AsyncClient):
