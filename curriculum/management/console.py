@@ -62,27 +62,44 @@ def _names(verb: str, kind: str, slugs: list[str]) -> list[str]:
     return [f"{verb} {kind}: {shown}{more}"]
 
 
-def summary_lines(report: ImportReport) -> list[str]:
-    """Return what an import did, as a table and the names of what moved."""
-    kinds = {
+def _kinds(report: ImportReport) -> dict[str, Tally]:
+    return {
         "lessons": report.lessons,
         "collections": report.collections,
         "images": report.images,
     }
+
+
+def summary_lines(report: ImportReport) -> list[str]:
+    """Return what an import did, as a table and the names of what moved."""
     heads = ("added", "changed", "unchanged", "refused", "removed")
     lines = [" " * 12 + "".join(f"{head:>11}" for head in heads)]
-    lines += [_row(kind, tally) for kind, tally in kinds.items()]
-    for kind, tally in kinds.items():
+    lines += [_row(kind, tally) for kind, tally in _kinds(report).items()]
+    for kind, tally in _kinds(report).items():
         lines += _names("Added", kind, tally.added)
         lines += _names("Changed", kind, tally.changed)
-        lines += _names("Refused", kind, tally.refused)
-        lines += _names("Removed", kind, tally.removed)
-        lines += _names("No longer in the folder but kept,", kind, tally.kept)
-    if any(tally.kept for tally in kinds.values()):
+        lines += _left_out(kind, tally)
+    if any(tally.kept for tally in _kinds(report).values()):
         lines.append("--prune removes what is no longer in the folder, if nothing needs it.")
-    lines.append(
-        f"The curriculum is now revision {report.revision}."
-        if report.changed
-        else f"Nothing changed; the curriculum stays at revision {report.revision}."
-    )
+    lines.append(revision_sentence(report))
     return lines
+
+
+def left_out_lines(report: ImportReport) -> list[str]:
+    """Return the names of what an import did not take or no longer found in the folder."""
+    return [line for kind, tally in _kinds(report).items() for line in _left_out(kind, tally)]
+
+
+def _left_out(kind: str, tally: Tally) -> list[str]:
+    return [
+        *_names("Refused", kind, tally.refused),
+        *_names("Removed", kind, tally.removed),
+        *_names("No longer in the folder but kept,", kind, tally.kept),
+    ]
+
+
+def revision_sentence(report: ImportReport) -> str:
+    """Say whether an import changed anything."""
+    if report.changed:
+        return f"The curriculum is now revision {report.revision}."
+    return f"Nothing changed; the curriculum stays at revision {report.revision}."

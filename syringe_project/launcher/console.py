@@ -43,12 +43,16 @@ class Console:
         """Print ``text`` with the time that the block took; ``announce`` first if it is long."""
         started = time.monotonic()
         step = Step(text)
-        if self._terminal:
-            self._write(f"\033[2K          {announce or text} ...\r")
-        elif announce:
+        self.doing(announce or text)
+        if announce and not self._terminal:
             self._write(f"          {announce} ...\n")
         yield step
         self.did(step.text, time.monotonic() - started)
+
+    def doing(self, text: str) -> None:
+        """Show on a terminal what goes on, until the next line takes its place."""
+        if self._terminal:
+            self._write(f"\033[2K          {text} ...\r")
 
     def did(self, text: str, seconds: float) -> None:
         """Print a finished step."""

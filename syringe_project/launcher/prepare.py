@@ -1,11 +1,10 @@
 """Make an installation ready to serve: a program that ``make up`` runs before the processes.
 
-It prints one JSON object a line: ``step`` with ``seconds``, ``notice``, ``refusal``, ``report``.
-The operator's password arrives on standard input.
+It prints one JSON object a line: ``step`` with ``seconds``, ``progress``, ``notice``,
+``refusal``, ``report``. The operator's password arrives on standard input.
 """
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ import pydantic
 import redis
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The installation cannot be made ready; the message is for the operator."""
 
 
@@ -49,11 +48,20 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
 from django.db import OperationalError, connection  # noqa: E402
 
+from curriculum.errors import CurriculumChanged, CurriculumInvalid  # noqa: E402
+from curriculum.importer import curriculum_import  # noqa: E402
+from curriculum.loader import Progress  # noqa: E402
+from curriculum.management.console import (  # noqa: E402
+    left_out_lines,
+    problem_lines,
+    revision_sentence,
+)
 from garbage_collector.orphans import environments_compare  # noqa: E402
 from scheduler.backends.registry import current_backend  # noqa: E402
 
 _REDIS_SECONDS = 5
 _NOTICES_SHOWN = 20
+_PROGRESS_SECONDS = 0.2
 _WITHOUT_LESSONS = (
     "to look around without starting real lessons, run "
     "`SYRINGE_BACKEND=scheduler.backends.fake.FakeBackend make up`"
@@ -74,7 +82,7 @@ def check_settings() -> None:
     try:
         call_command("check")
     except CommandError as error:
-        raise _Refused(str(error)) from error
+        raise Refused(str(error)) from error
 
 
 def migrate() -> None:
@@ -83,7 +91,7 @@ def migrate() -> None:
         try:
             connection.ensure_connection()
         except OperationalError as error:
-            raise _Refused(f"PostgreSQL refuses the connection: {error}".strip()) from error
+            raise Refused(f"PostgreSQL refuses the connection: {error}".strip()) from error
         call_command("migrate", interactive=False, verbosity=0)
 
 
@@ -97,35 +105,47 @@ def require_redis() -> None:
     try:
         client.ping()
     except redis.RedisError as error:
-        raise _Refused(f"Redis refuses the connection: {error}") from error
+        raise Refused(f"Redis refuses the connection: {error}") from error
     finally:
         client.close()
 
 
 def import_curriculum(folder: Path) -> None:
-    """Import what is valid, and name what is not."""
-    said, complaints = io.StringIO(), io.StringIO()
+    """Import what is valid, offer nothing else any more, and name what is not valid or not there.
+
+    What a refused lesson needs stays as it is in the database.
+    """
     with _step("Imported the curriculum") as texts:
         try:
-            call_command(
-                "import_curriculum",
-                str(folder),
-                skip_invalid=True,
-                stdout=said,
-                stderr=complaints,
-                no_color=True,
+            report = curriculum_import(
+                path=folder, skip_invalid=True, prune=True, progress=_seldom_told()
             )
-        except CommandError as error:
-            details = complaints.getvalue().strip()
-            raise _Refused("\n".join(filter(None, [details, str(error)]))) from error
-        summary = [line for line in said.getvalue().splitlines() if line.strip()]
-        if summary:
-            texts.append(f"Imported the curriculum: {summary[-1].strip()}")
-    notices = [line for line in complaints.getvalue().splitlines() if line.strip()]
-    for line in notices[:_NOTICES_SHOWN]:
-        _print(notice=f"          {line.strip()}")
-    if len(notices) > _NOTICES_SHOWN:
-        _print(notice=f"          ... and {len(notices) - _NOTICES_SHOWN} more")
+        except CurriculumInvalid as error:
+            lines = problem_lines(error.problems, str(folder))
+            raise Refused("\n".join([*lines, f"{folder} cannot be imported."])) from error
+        except CurriculumChanged as error:
+            raise Refused(str(error)) from error
+        texts.append(f"Imported the curriculum: {revision_sentence(report)}")
+    problems = problem_lines(report.problems, str(folder))
+    for line in problems[:_NOTICES_SHOWN]:
+        _print(notice=f"          {line}")
+    if len(problems) > _NOTICES_SHOWN:
+        _print(notice=f"          ... and {len(problems) - _NOTICES_SHOWN} more")
+    for line in left_out_lines(report):
+        _print(notice=f"          {line}")
+
+
+def _seldom_told() -> Progress:
+    """Return what reports progress as often as somebody can read it."""
+    told_at = time.monotonic()
+
+    def tell(step: str, done: int, total: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= _PROGRESS_SECONDS:
+            told_at = time.monotonic()
+            _print(progress=f"{step}: {done} of {total}")
+
+    return tell
 
 
 def ensure_operator(username: str, password: str) -> bool:
@@ -145,7 +165,7 @@ def require_backend() -> None:
         problems = current_backend().preflight()
         if problems:
             reasons = " ".join(problems)
-            raise _Refused(f"Lessons cannot run on this machine: {reasons} Or, {_WITHOUT_LESSONS}.")
+            raise Refused(f"Lessons cannot run on this machine: {reasons} Or, {_WITHOUT_LESSONS}.")
 
 
 def main() -> int:
@@ -164,7 +184,7 @@ def main() -> int:
         changed = ensure_operator(arguments.operator, password)
         # The last stop ended the lessons' environments; beat would find that out in a minute.
         environments_compare()
-    except _Refused as error:
+    except Refused as error:
         _print(refusal=str(error))
         return 1
     _print(report=True, operator_password_changed=changed)

@@ -51,6 +51,25 @@ class UpOptions:
     then: Sequence[str] = ()
 
 
+def relay_message(console: Console, line: str, report: dict[str, object]) -> None:
+    """Show one line of what prepares the installation, and collect what it reports."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        # A library's own words; they are in the log.
+        return
+    if not isinstance(message, dict):
+        return
+    if "step" in message:
+        console.did(str(message["step"]), float(message["seconds"]))
+    elif "progress" in message:
+        console.doing(str(message["progress"]))
+    elif "notice" in message:
+        console.warn(str(message["notice"]))
+    elif "report" in message or "refusal" in message:
+        report.update(message)
+
+
 class Installation:
     """One run of ``make up``."""
 
@@ -150,7 +169,7 @@ class Installation:
             lines = path.read_text(errors="replace").split("\n")
             # What follows the last line break is not complete yet.
             for line in lines[seen:-1]:
-                self._relay(line, report)
+                relay_message(self._console, line, report)
             seen = len(lines) - 1
 
         status = supervisor.run_once(process, on_tick=relay)
@@ -162,21 +181,6 @@ class Installation:
                 f"{log_tail(path, 12)}"
             )
         return report
-
-    def _relay(self, line: str, report: dict[str, object]) -> None:
-        try:
-            message = json.loads(line)
-        except ValueError:
-            # A library's own words; they are in the log.
-            return
-        if not isinstance(message, dict):
-            return
-        if "step" in message:
-            self._console.did(str(message["step"]), float(message["seconds"]))
-        elif "notice" in message:
-            self._console.warn(str(message["notice"]))
-        elif "report" in message or "refusal" in message:
-            report.update(message)
 
     def _start_application(self, supervisor: Supervisor) -> None:
         self._services = application_services(self._environment, self._settings, self._data.logs)
