@@ -192,6 +192,18 @@ def check_that_killed_processes_come_back(launcher, address):
     wait_until(answers, seconds=30, what="an answer after everything was killed")
 
 
+def check_that_the_demo_visits_what_runs(data):
+    demo = subprocess.run(
+        [sys.executable, "syringe_project/launcher", "demo", "--data", str(data)],
+        cwd=ROOT, env=users_environment(), capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    found, *visit = demo.stdout.splitlines()
+    assert f"Found the Syringe that runs at {DataFolder(data).address()}" in found
+    assert any("6 x 7 is 42" in line for line in visit)
+    assert any("Nothing is left" in line for line in visit)
+
+
 def start_lesson(address):
     """Start a lesson and return its path and the headers that show whose it is."""
     with httpx.Client(base_url=address, timeout=30) as client:
@@ -261,6 +273,8 @@ def test_a_whole_life(up, data, tmp_path):
     name = UUID(lesson.rpartition("/")[2]).hex
     sandbox = users_of(run_folder, name)
     assert sandbox
+    check_that_the_demo_visits_what_runs(data)
+    assert users_of(run_folder, name) == sandbox
     check_that_killed_processes_come_back(launcher, address)
     assert "beat ended (killed by SIGKILL)" in output.read_text()
 
