@@ -169,6 +169,13 @@ def test_a_lessons_web_page_is_shown_and_locked_up(page: Page):
     assert frame.evaluate("fetch(location.href).then(r => r.status)") == 200
 
 
+def test_where_notebooks_are_not_run_the_page_says_so(page: Page):
+    page.goto("/learn/notebook")
+    expect(page.get_by_role("tab")).to_have_count(1)
+    expect(page.locator("#guide")).to_contain_text("does not run notebooks")
+    expect(page.locator("#guide iframe")).to_have_count(0)
+
+
 def test_two_machines_have_a_tab_each(page: Page):
     open_lesson(page, "two-machines")
     tabs = page.get_by_role("tab")

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.backends import NOTEBOOKS
 from tests.curricula import write, write_curriculum
-from tests.stack import FAKE, Stack
+from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
 
@@ -67,9 +67,9 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def stack(request: pytest.FixtureRequest, curriculum: Path, server: str) -> Iterator[Stack]:
+def stack(curriculum: Path, server: str) -> Iterator[Stack]:
     script = json.dumps({"address": server})
-    with Stack(backend=request.param, env={"SYRINGE_FAKE_SCRIPT": script}) as stack:
+    with Stack(backend=NOTEBOOKS, env={"SYRINGE_FAKE_SCRIPT": script}) as stack:
         stack.manage("import_curriculum", str(curriculum))
         yield stack
 
@@ -82,7 +82,6 @@ def page(chromium: Browser, stack: Stack) -> Iterator[Page]:
     context.close()
 
 
-@pytest.mark.parametrize("stack", [NOTEBOOKS], indirect=True)
 def test_the_guide_is_the_notebook_of_the_stage(page: Page):
     page.goto("/learn/notes")
     guide = page.frame_locator("#guide iframe")
@@ -93,12 +92,3 @@ def test_the_guide_is_the_notebook_of_the_stage(page: Page):
 
     page.get_by_role("button", name="Next stage").click()
     expect(guide.locator("h1")).to_have_text("/notebooks/stage1/guide.ipynb")
-
-
-@pytest.mark.parametrize("stack", [FAKE], indirect=True)
-def test_where_notebooks_are_not_run_the_page_says_so(page: Page):
-    page.goto("/learn/notes")
-
-    expect(page.get_by_role("tab")).to_have_count(1)
-    expect(page.locator("#guide")).to_contain_text("does not run notebooks")
-    expect(page.locator("#guide iframe")).to_have_count(0)
