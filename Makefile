@@ -34,10 +34,10 @@ lock: ## Resolve pyproject.toml into the hashed requirement files
 	@$(LAUNCHER) lock
 
 bench: ## Measure, print a table and write .bench/results.json
-	@$(LAUNCHER) beside-servers -- -m tests.load.bench $(ARGS)
+	@$(LAUNCHER) bench -- $(ARGS)
 
 bench-kubernetes: ## Measure what Syringe adds to a cluster (a real one: docs/kubernetes/k3s.md)
-	@$(LAUNCHER) beside-servers -- -m tests.load.bench --only kubernetes \
+	@$(LAUNCHER) bench -- --only kubernetes \
 		--output .bench/kubernetes.json $(if $(CLUSTER),--kubeconfig "$(CLUSTER)") \
 		$(if $(BUNDLE_URL),--bundle-url "$(BUNDLE_URL)") $(ARGS)
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +19,7 @@ from syringe_project.launcher.supervisor import StopAsked
 from syringe_project.launcher.system_packages import (
     BROWSER_TESTS,
     LOCAL_BACKEND,
+    THROUGHPUT_BENCH,
     ensure_packages,
     missing_packages,
 )
@@ -28,6 +29,7 @@ from syringe_project.launcher.up import Installation, UpOptions
 PROJECT = Path(__file__).resolve().parents[2]
 _ANSWER_SECONDS = 60
 _DEMO = ("-m", "syringe_project.launcher.demo")
+_BENCH = ("-m", "tests.load.bench")
 
 
 def _stop_asked(_number: int, _frame: FrameType | None) -> None:
@@ -41,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name)
         command.add_argument("--curriculum", type=Path, default=PROJECT / "curriculum" / "sample")
         command.add_argument("--data", type=Path, default=PROJECT / ".data")
-    for name in ("test", "beside-servers"):
+    for name in ("test", "bench", "beside-servers"):
         command = commands.add_parser(name)
         command.add_argument("arguments", nargs=argparse.REMAINDER)
     for name in ("environment", "lint", "typecheck", "lock"):
@@ -93,15 +95,15 @@ def _wait_for_answer(data: DataFolder) -> None:
 def _test(console: Console, environment: PythonEnvironment, arguments: argparse.Namespace) -> int:
     environment.ensure(console, development=True)
     ensure_packages(console, missing_packages(LOCAL_BACKEND))
-    without_browser = missing_packages(BROWSER_TESTS)
-    if without_browser and os.geteuid() == 0:
-        ensure_packages(console, without_browser)
-    elif without_browser:
-        console.warn(
-            "The browser tests are skipped: run `sudo apt-get install chromium` to have them too."
-        )
+    _want_packages(console, BROWSER_TESTS, "The browser tests are skipped")
     command = pytest_command(environment, _words(arguments.arguments))
     return run_beside_servers(console, environment, command, given_settings())
+
+
+def _bench(console: Console, environment: PythonEnvironment, arguments: argparse.Namespace) -> int:
+    _want_packages(console, THROUGHPUT_BENCH, "Requests a second are not measured")
+    arguments.arguments = [*_BENCH, *_words(arguments.arguments)]
+    return _beside_servers(console, environment, arguments)
 
 
 def _beside_servers(
@@ -111,6 +113,16 @@ def _beside_servers(
     ensure_packages(console, missing_packages(LOCAL_BACKEND))
     command = [str(environment.python), *_words(arguments.arguments)]
     return run_beside_servers(console, environment, command, given_settings())
+
+
+def _want_packages(console: Console, programs: Mapping[str, str], without: str) -> None:
+    """Install as root what is missing, else say what it costs to go on without it."""
+    packages = missing_packages(programs)
+    if packages and os.geteuid() == 0:
+        ensure_packages(console, packages)
+    elif packages:
+        names = " ".join(packages)
+        console.warn(f"{without}: run `sudo apt-get install {names}` to have them too.")
 
 
 def _environment(console: Console, environment: PythonEnvironment, _: argparse.Namespace) -> int:
@@ -136,6 +148,7 @@ _COMMANDS = {
     "up": _up,
     "demo": _demo,
     "test": _test,
+    "bench": _bench,
     "beside-servers": _beside_servers,
     "environment": _environment,
     "lint": _check(checks.lint),

@@ -11,6 +11,7 @@ LOCAL_BACKEND = {"bwrap": "bubblewrap", "ip": "iproute2"}
 """Program and Debian package of what the local backend needs."""
 
 BROWSER_TESTS = {"chromium": "chromium"}
+THROUGHPUT_BENCH = {"wrk": "wrk"}
 
 # Ordinary users on Debian do not have these in PATH, but may run what lies there.
 _ADMINISTRATION_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
