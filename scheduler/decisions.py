@@ -144,7 +144,9 @@ def when_unavailable(
     timeout = (
         policy.configuration_timeout if row.state == State.CONFIGURATION else policy.boot_timeout
     )
-    starting = row.state in {State.INITIALIZED, State.BOOTING, State.CONFIGURATION}
+    # Once all endpoints answer, BOOTING is nothing but the lesson's own delay.
+    delayed = row.state == State.BOOTING and row.reachable_since is not None
+    starting = row.state in {State.INITIALIZED, State.BOOTING, State.CONFIGURATION} and not delayed
     if starting and row.desired == Desired.RUNNING and now - row.state_since > timeout:
         return _fail(ReasonCode.BACKEND_UNAVAILABLE, "", now, log_tail=message)
     failures = row.failures + 1
@@ -226,10 +228,6 @@ def _boot(
             # An address may come first; what answers there before all of it runs says nothing.
             if endpoint is not None and endpoint.phase == Phase.RUNNING:
                 probes.append(known.name)
-    age = now - row.state_since
-    if age > policy.boot_timeout:
-        code, message = _why_late(seen)
-        return _again(row, code, message, now, policy, log_tail=_log_tail(seen))
     changes = _differing(
         row,
         healthy_tests=healthy,
@@ -238,6 +236,10 @@ def _boot(
         failures=0,
     )
     if unreachable or seen.phase != Phase.RUNNING:
+        age = now - row.state_since
+        if age > policy.boot_timeout:
+            code, message = _why_late(seen)
+            return _again(row, code, message, now, policy, log_tail=_log_tail(seen))
         return Decision(changes=changes, wait=poll_delay(age), probes=tuple(probes))
     since = row.reachable_since or now
     remaining = since + timedelta(seconds=spec.ready_delay_seconds) - now

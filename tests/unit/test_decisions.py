@@ -1,5 +1,6 @@
 """The pure function at the heart of the scheduler, case by case."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -214,6 +215,22 @@ def test_what_takes_too_long_is_tried_again(state):
 
     assert step.to == State.INITIALIZED
     assert step.changes["reason_code"] == ReasonCode.TIMEOUT
+
+
+def test_the_ready_delay_may_last_longer_than_a_boot_may_take():
+    begun = {"state_since": NOW - timedelta(seconds=90)}
+    delayed = row(State.BOOTING, reachable_since=NOW - timedelta(seconds=80), **begun)
+    slow = replace(LESSON, ready_delay_seconds=3600)
+
+    step = decide(delayed, slow, seen(), NOW, POLICY)
+    assert (step.to, step.act, step.wait) == (None, None, timedelta(seconds=3520))
+    assert when_unavailable(delayed, "no route", NOW, POLICY).to is None
+
+    # What answers at last is not given up for having taken long.
+    assert decide(row(State.BOOTING, **begun), slow, seen(), NOW, POLICY).to is None
+    for late in (delayed, row(State.BOOTING, **begun)):
+        lost = decide(late, slow, seen(answering=False), NOW, POLICY)
+        assert (lost.to, lost.changes["reason_code"]) == (State.INITIALIZED, "unreachable")
 
 
 def test_waits_grow_and_stay_bounded():
