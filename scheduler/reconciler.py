@@ -41,6 +41,7 @@ from scheduler.decisions import (
 from scheduler.environments import environment_ref, environment_spec
 from scheduler.failpoints import Failpoint, failpoint
 from scheduler.messages import enqueue_reconcile
+from scheduler.observing import observe_all
 from scheduler.specs import lesson_spec
 from scheduler.timers import look_soon
 
@@ -137,7 +138,7 @@ class _Run:
         observations, trouble = self._observe()
         failpoint(Failpoint.OBSERVED)
         for row in self.rows:
-            self._step(row, observations.get(environment_ref(row), ABSENT), trouble)
+            self._step(row, observations.get(environment_ref(row)), trouble)
             if self.closings.are_due():
                 self._write()
         self._write()
@@ -159,7 +160,7 @@ class _Run:
         if not unknown:
             return known, None
         try:
-            return {**known, **self.backend.observe(unknown)}, None
+            return {**known, **observe_all(self.backend, unknown)}, None
         except BackendUnavailable as exc:
             logger.warning("backend not observed: %s", exc)
             return {}, exc
@@ -167,7 +168,7 @@ class _Run:
     def _step(
         self,
         row: LiveLesson,
-        seen: EnvironmentObservation,
+        seen: EnvironmentObservation | None,
         trouble: BackendUnavailable | None,
     ) -> None:
         """Take one row a step; whatever goes wrong with it stays with it."""
@@ -192,12 +193,16 @@ class _Run:
     def _advance(
         self,
         row: LiveLesson,
-        seen: EnvironmentObservation,
+        seen: EnvironmentObservation | None,
         trouble: BackendUnavailable | None,
     ) -> None:
         if trouble is not None and needs_observation(row):
             self._close(row, self._unavailable(row, trouble), ABSENT)
             return
+        if seen is None and needs_observation(row):
+            self._close(row, when_broken(row, self.now), ABSENT)
+            return
+        seen = seen or ABSENT
         lesson = lesson_spec(row.spec)
         try:
             decision = decide(row, lesson, seen, self.now, self.policy)
