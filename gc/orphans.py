@@ -2,13 +2,12 @@
 
 import logging
 import random
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from time import monotonic
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import Prefetch, prefetch_related_objects
 
 from garbage_collector.batches import RUN_SECONDS, collect
 from livelessons.models import LiveLesson
@@ -16,49 +15,53 @@ from livelessons.states import Desired, State
 from scheduler.backends.base import (
     BackendRejected,
     BackendUnavailable,
+    EnvironmentObservation,
     EnvironmentRef,
+    Phase,
     RuntimeBackend,
 )
 from scheduler.backends.registry import current_backend
+from scheduler.environments import environment_ref
 from scheduler.messages import chunks
-from scheduler.services import live_lesson_look
+from scheduler.observing import observe_all
+from scheduler.reconciler import changed_endpoints
+from scheduler.services import live_lessons_look
 from syringe_project.locks import AdvisoryLock, try_advisory_lock
 
 logger = logging.getLogger(__name__)
 
 MAX_LOOKS = 1000
-"""Livelessons without an environment that one run has looked at; the rest wait for the next."""
-
-HOLDER = "garbage collection: environment missing"
+"""Livelessons that stand on nothing and that one run has looked at; the rest wait for the next."""
 
 
 def environments_compare() -> None:
-    """Destroy environments that no row owns; have READY rows without one looked at.
-
-    The backend is asked before the rows are read: a row is always there before its environment
-    is, so what has no row then never will. The scheduler verifies each look and replaces what
-    has vanished, so a wrong or old list costs an observation and nothing else.
-    """
+    """Destroy environments that no row owns; have READY rows looked at that stand on none."""
     backend = current_backend()
-    listed_at = timezone.now()
-    try:
-        present = set(backend.owned())
-    except BackendUnavailable as exc:
-        logger.warning("environments not listed: %s", exc)
-        return
+    for compare in (_strangers_destroy, _fallen_look):
+        try:
+            compare(backend)
+        except BackendUnavailable as exc:
+            logger.warning("environments not compared: %s", exc)
+
+
+def _strangers_destroy(backend: RuntimeBackend) -> None:
+    # Asked before the rows are read: a row is always there before its environment is, so what
+    # has no row then never will.
+    present = set(backend.owned())
     with transaction.atomic():
         # All this transaction holds, while the backend is called, is the lock.
-        if not try_advisory_lock(AdvisoryLock.COLLECTION, "environments"):
-            return
-        _destroy(backend, orphans(present))
-    missing = rows_without_environment(present, listed_at)
+        if try_advisory_lock(AdvisoryLock.COLLECTION, "environments"):
+            _destroy(backend, orphans(present))
+
+
+def _fallen_look(backend: RuntimeBackend) -> None:
     collect(
-        job="missing environments",
+        job="fallen environments",
         rows=LiveLesson.objects.filter(
-            pk__in=missing[:MAX_LOOKS], state=State.READY, next_look_at=None
-        ).defer("spec", "log_tail"),
+            pk__in=fallen(backend)[:MAX_LOOKS], state=State.READY, next_look_at=None
+        ).only("pk"),
         order="pk",
-        act=_look,
+        act=lambda rows: live_lessons_look(live_lesson_ids=[row.pk for row in rows]),
     )
 
 
@@ -75,19 +78,26 @@ def orphans(present: Iterable[EnvironmentRef]) -> list[EnvironmentRef]:
     return [ref for found in refs.values() for ref in found if ref not in owned]
 
 
-def rows_without_environment(present: set[EnvironmentRef], listed_at: datetime) -> list[UUID]:
-    """Return the READY livelessons that were so when the backend did not list them.
+def fallen(backend: RuntimeBackend) -> list[UUID]:
+    """Return the READY livelessons whose environment is not what their rows say.
 
-    Those that are due for a look anyway are left out.
+    It has vanished, does not run, or runs elsewhere, and nobody said so. The backend is asked
+    once for all of them. The scheduler verifies each, so that a wrong or old answer costs a look
+    and nothing else. Those that are due for one anyway are left out.
     """
-    rows = LiveLesson.objects.filter(
-        state=State.READY,
-        desired=Desired.RUNNING,
-        next_look_at=None,
-        state_since__lt=listed_at,
-    ).order_by()
-    found = rows.values_list("pk", "attempt")
-    return [pk for pk, attempt in found if EnvironmentRef(pk, attempt) not in present]
+    resting = LiveLesson.objects.filter(
+        state=State.READY, desired=Desired.RUNNING, next_look_at=None
+    )
+    rows = list(resting.only("attempt").order_by())
+    prefetch_related_objects(rows, Prefetch("endpoints", to_attr="known_endpoints"))
+    seen = observe_all(backend, [environment_ref(row) for row in rows])
+    return [row.pk for row in rows if not _stands(row, seen.get(environment_ref(row)))]
+
+
+def _stands(row: LiveLesson, seen: EnvironmentObservation | None) -> bool:
+    if seen is None or seen.phase != Phase.RUNNING:
+        return False
+    return not changed_endpoints(row, seen)
 
 
 def _destroy(backend: RuntimeBackend, refs: list[EnvironmentRef]) -> None:
@@ -104,8 +114,3 @@ def _destroy(backend: RuntimeBackend, refs: list[EnvironmentRef]) -> None:
             logger.warning("orphan not destroyed: %s", exc, extra=fields)
         else:
             logger.warning("orphan destroyed", extra=fields)
-
-
-def _look(rows: Sequence[LiveLesson]) -> None:
-    for row in rows:
-        live_lesson_look(live_lesson=row, holder=HOLDER)

@@ -135,7 +135,7 @@ class LiveLesson(models.Model):
     end_reason = models.CharField(max_length=20, choices=EndReason.choices, blank=True)
 
     known_endpoints: "list[LiveEndpoint]"
-    """Set by ``leases_take``: the endpoints as the last look left them, in the spec's order."""
+    """Set by whoever observes: the endpoints as the last look left them, in the spec's order."""
 
     class Meta:
         verbose_name = "livelesson"

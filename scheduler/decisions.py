@@ -18,6 +18,11 @@ from scheduler.backends.base import (
 AT_ONCE = timedelta(0)
 MAX_BACK_OFF = timedelta(seconds=30)
 MAX_INTERNAL_FAILURES = 5
+STEADY = timedelta(minutes=2)
+"""Who was READY for so long does not keep crashing, so that its attempts are counted anew.
+
+It is longer than a crash that nobody reported may go unnoticed.
+"""
 
 
 class Act(StrEnum):
@@ -287,7 +292,6 @@ def _configure(
                 "ready_at": row.ready_at or now,
                 "observed_generation": row.lease_generation,
                 "healthy_tests": row.total_tests,
-                "start_attempts": 1,
                 **_NO_TROUBLE,
             },
             wait=AT_ONCE if row.desired_stage != row.stage else None,
@@ -299,9 +303,11 @@ def _stay(row: LiveLesson, seen: EnvironmentObservation, now: datetime, policy: 
     if (trouble := _trouble(row, seen, now, policy)) is not None:
         return trouble
     if row.desired_stage != row.stage:
-        return Decision(to=State.CONFIGURATION, changes=_next_run(row))
+        return Decision(to=State.CONFIGURATION, changes={**_next_run(row), "start_attempts": 1})
     changes = _differing(row, observed_generation=row.lease_generation, **_NO_TROUBLE)
-    return Decision(changes=changes, wait=None)
+    # What starts again by itself is watched until it runs, or has failed.
+    wait = None if seen.phase == Phase.RUNNING else poll_delay(now - row.state_since)
+    return Decision(changes=changes, wait=wait)
 
 
 def _tear_down(row: LiveLesson, seen: EnvironmentObservation, now: datetime) -> Decision:
@@ -370,11 +376,13 @@ def _again(
     *,
     log_tail: str = "",
 ) -> Decision:
-    if row.start_attempts >= policy.start_attempts:
+    steady = row.state == State.READY and now - row.state_since >= STEADY
+    tried = 0 if steady else row.start_attempts
+    if tried >= policy.start_attempts:
         return _fail(code, message, now, log_tail=log_tail)
     decision = _fresh_environment(
         row,
-        start_attempts=row.start_attempts + 1,
+        start_attempts=tried + 1,
         reason_code=code,
         reason=message or REASONS[code],
         log_tail=log_tail,
@@ -383,7 +391,7 @@ def _again(
         to=decision.to,
         changes=decision.changes,
         act=decision.act,
-        wait=back_off(row.start_attempts),
+        wait=back_off(max(tried, 1)),
     )
 
 

@@ -1,7 +1,9 @@
 """Asking for work: each function writes one wish and wakes the workers after the commit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -81,7 +83,7 @@ def _create(
         backend=backend.label,
     )
     if created:
-        _look_after_commit(live_lesson)
+        _look_after_commit([live_lesson.pk])
     return live_lesson, created
 
 
@@ -165,24 +167,26 @@ def lock_break(*, live_lesson: LiveLesson, holder: str) -> bool:
     return broken
 
 
-def live_lesson_look(*, live_lesson: LiveLesson, holder: str) -> None:
-    """Have the livelesson compared with the world again, for instance since it vanished."""
-    _wish(live_lesson, None, holder)
+def live_lessons_look(*, live_lesson_ids: Sequence[UUID]) -> None:
+    """Have livelessons compared with the world again, for instance since they vanished."""
+    with transaction.atomic():
+        records.live_lessons_look(live_lesson_ids=live_lesson_ids)
+        _look_after_commit(live_lesson_ids)
 
 
 def _wish(live_lesson: LiveLesson, action: Action | None, holder: str, **wishes: object) -> None:
     with transaction.atomic():
         records.live_lesson_wish(live_lesson=live_lesson, action=action, holder=holder, **wishes)
-        _look_after_commit(live_lesson)
+        _look_after_commit([live_lesson.pk])
 
 
-def _look_after_commit(live_lesson: LiveLesson) -> None:
-    transaction.on_commit(partial(_look, live_lesson))
+def _look_after_commit(live_lesson_ids: Sequence[UUID]) -> None:
+    transaction.on_commit(partial(_look, live_lesson_ids))
 
 
-def _look(live_lesson: LiveLesson) -> None:
+def _look(live_lesson_ids: Sequence[UUID]) -> None:
     failpoint(Failpoint.WISH_COMMITTED)
-    enqueue_reconcile([live_lesson.pk])
+    enqueue_reconcile(live_lesson_ids)
 
 
 def _require_open(spec: LessonDict, live_lesson: LiveLesson | None, stage: int) -> None:

@@ -6,6 +6,7 @@ from livelessons.services.livelessons import (
     live_lesson_extend,
     live_lesson_touch,
     live_lesson_wish,
+    live_lessons_look,
     touch_if_stale,
 )
 from livelessons.services.locks import lock_break, lock_take
@@ -26,6 +27,7 @@ __all__ = [
     "live_lesson_extend",
     "live_lesson_touch",
     "live_lesson_wish",
+    "live_lessons_look",
     "live_lessons_move",
     "lock_break",
     "lock_take",

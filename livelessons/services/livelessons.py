@@ -1,5 +1,6 @@
 """Livelessons: what is wished of them, and that they are used."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -106,6 +107,23 @@ def live_lesson_wish(
     if action is not None:
         lock_take(live_lesson=live_lesson, action=action, holder=holder)
     wake(live_lesson.pk)
+
+
+@transaction.atomic
+def live_lessons_look(*, live_lesson_ids: Sequence[UUID]) -> None:
+    """Make those due again that rest at READY, or may just be put to rest there.
+
+    As with a wish, a run that observed them before this cannot put them to rest again. All others
+    are looked at before long anyway.
+    """
+    rows = LiveLesson.objects.filter(
+        pk__in=live_lesson_ids, state__in=[State.CONFIGURATION, State.READY]
+    )
+    # In the order of their ids, as leases are taken.
+    found = rows.order_by("pk").select_for_update().values_list("pk", flat=True)
+    LiveLesson.objects.filter(pk__in=list(found)).update(
+        generation=F("generation") + 1, next_look_at=timezone.now()
+    )
 
 
 def live_lesson_extend(*, live_lesson: LiveLesson) -> LiveLesson:

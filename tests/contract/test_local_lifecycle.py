@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from garbage_collector.orphans import environments_compare
+from lessons.models import Bundle, Lesson
+from livelessons.models import LiveLesson, LiveSession
+from livelessons.states import State
 from scheduler.backends.base import (
     BackendRejected,
     ConnectionSpec,
@@ -22,6 +28,9 @@ from scheduler.backends.base import (
     ReasonCode,
 )
 from scheduler.backends.local import LocalBackend, cgroups
+from scheduler.environments import environment_ref, environment_spec
+from scheduler.reconciler import reconcile
+from scheduler.services import lesson_start
 from tests.contract.conftest import Kind
 from tests.contract.descriptions import (
     UTILITY,
@@ -158,6 +167,47 @@ def test_an_endpoints_death_is_a_failure_with_a_reason(local: Kind, settings: An
     seen = observe(local.backend, spec)
     assert seen.reason == ReasonCode.CRASHED
     assert sorted(entry.phase for entry in seen.endpoints.values()) == [Phase.FAILED, Phase.RUNNING]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_endpoint_that_died_unseen_at_ready_is_replaced_by_one_that_answers(
+    local: Kind,
+    settings: Any,
+    make_lesson: Callable[..., Lesson],
+    make_session: Callable[..., LiveSession],
+) -> None:
+    settings.SYRINGE_BACKEND = "scheduler.backends.local.LocalBackend"
+    spec = environment()
+    bundle = spec.read_bundle()
+    lesson = make_lesson()
+    Bundle.objects.create(sha256=spec.lesson.bundle_sha256, content=bundle, size=len(bundle))
+    Lesson.objects.update(spec={**lesson.spec, "bundle_sha256": spec.lesson.bundle_sha256})
+    live_lesson = lesson_start(session=make_session(), slug=lesson.slug).live_lesson
+
+    def look() -> LiveLesson:
+        reconcile([live_lesson.pk])
+        live_lesson.refresh_from_db()
+        return live_lesson
+
+    first_ref = environment_ref(live_lesson)
+    local.started += [replace(spec, ref=replace(first_ref, attempt=n)) for n in (1, 2)]
+    assert wait_until(lambda: look().state == State.READY)
+    first = environment_spec(live_lesson)
+    address = Shell(local.backend, first).address("linux1")
+    with socket.create_connection(address, timeout=5) as connection:
+        assert connection.recv(4) == b"SSH-"
+    sandbox = next(p for p in below(supervisor_of(settings, first)) if "bwrap" in _command(p))
+    os.kill(sandbox, signal.SIGKILL)
+    assert wait_until(lambda: observe(local.backend, first).phase == Phase.FAILED)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, timeout=5)
+
+    environments_compare()
+
+    assert wait_until(lambda: look().state == State.READY and live_lesson.attempt == 2)
+    assert live_lesson.endpoints.get().ports != {"22": address[1]}
+    second = Shell(local.backend, environment_spec(live_lesson))
+    assert second.run("echo answers").output == "answers"
 
 
 def _command(pid: int) -> str:

@@ -1,5 +1,6 @@
 """What collection ends, destroys and deletes, what it spares, and that one row stops nothing."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
@@ -15,7 +16,7 @@ from events.models import OutboxEvent
 from garbage_collector import tasks
 from garbage_collector.batches import collect
 from garbage_collector.expiry import expired_live_lessons_end, idle_live_lessons_end
-from garbage_collector.orphans import environments_compare, rows_without_environment
+from garbage_collector.orphans import environments_compare, fallen
 from garbage_collector.retention import (
     ended_live_lessons_delete,
     old_events_delete,
@@ -340,8 +341,11 @@ class UnlistableBackend(FakeBackend):
         yield from list(super().owned())[:1]
         raise BackendUnavailable(reason="it is away")
 
+    def observe(self, refs):
+        raise BackendUnavailable(reason="it is away")
 
-def test_a_list_that_breaks_off_accuses_nobody(make_live_lesson, settings):
+
+def test_a_backend_that_is_away_accuses_nobody(make_live_lesson, settings):
     settings.SYRINGE_BACKEND = f"{__name__}.{UnlistableBackend.__name__}"
     make_live_lesson(state=State.READY, next_look_at=None)
     orphan = make_environment(EnvironmentRef(uuid4(), 1))
@@ -377,21 +381,71 @@ def test_a_broken_row_does_not_keep_others_from_being_looked_at(ready, break_row
     assert set(due) == {rows[0], rows[2]}
 
 
-def test_only_rows_that_stood_ready_before_the_listing_can_miss_their_environment(
-    make_live_lesson,
-):
-    now = timezone.now()
-    old = {"state": State.READY, "next_look_at": None, "state_since": now - HOUR}
-    missing = make_live_lesson(**old)
-    listed = make_live_lesson(**old)
-    make_live_lesson(**{**old, "state_since": now})
-    make_live_lesson(**{**old, "next_look_at": now})
-    make_live_lesson(**{**old, "desired": Desired.GONE})
-    make_live_lesson(**{**old, "state": State.BOOTING})
+class OneBlindSpot(FakeBackend):
+    """Breaks over one environment, whatever else it is asked about; counts who asked."""
 
-    present = {environment_ref(listed), EnvironmentRef(missing.pk, 2)}
+    spot = None
+    looks = 0
 
-    assert rows_without_environment(present, now) == [missing.pk]
+    def observe(self, refs):
+        type(self).looks += 1
+        if self.spot in refs:
+            raise ValueError("an unreadable environment")
+        return super().observe(refs)
+
+
+@pytest.fixture
+def blind_spot(settings, monkeypatch):
+    """Return a backend that is asked from now on, and that breaks over its ``spot``."""
+    settings.SYRINGE_BACKEND = f"{__name__}.{OneBlindSpot.__name__}"
+    monkeypatch.setattr(OneBlindSpot, "spot", None)
+    monkeypatch.setattr(OneBlindSpot, "looks", 0)
+    return OneBlindSpot
+
+
+def test_what_stands_on_nothing_is_noticed_by_one_look_for_all(ready, settings, blind_spot):
+    crashed, starting, moved, vanished, sound = (ready() for _ in range(5))
+    others = [ready() for _ in range(3)]
+    aged(others[0], desired=Desired.GONE)
+    aged(others[1], state=State.BOOTING)
+    aged(others[2], next_look_at=timezone.now() + HOUR)
+    doing = {
+        crashed: {"fail_attempts": [1]},
+        starting: {"hang_attempts": [1]},
+        moved: {"address": "192.0.2.7:4022"},
+        **{other: {"fail_attempts": [1]} for other in others},
+    }
+    script = {"lessons": {row.slug: what for row, what in doing.items()}}
+    settings.SYRINGE_FAKE_SCRIPT = json.dumps(script)
+    FakeEnvironment.objects.filter(name=environment_ref(vanished).name).delete()
+
+    blind_spot.looks = 0
+    assert set(fallen(blind_spot())) == {row.pk for row in (crashed, starting, moved, vanished)}
+    assert blind_spot.looks == 1
+
+    environments_compare()
+    for row in (crashed, vanished, moved, sound):
+        settle(row)
+    assert [(row.state, row.attempt) for row in (crashed, vanished)] == [(State.READY, 2)] * 2
+    assert crashed.history.filter(reason_code="crashed", attempt=2).exists()
+    assert [(row.state, row.attempt) for row in (moved, sound)] == [(State.READY, 1)] * 2
+    assert moved.endpoints.get().host == "192.0.2.7"
+    # What starts again by itself is watched until it does.
+    settle(starting)
+    assert (starting.state, starting.attempt) == (State.READY, 1)
+    assert starting.next_look_at is not None
+    del script["lessons"][starting.slug]
+    settings.SYRINGE_FAKE_SCRIPT = json.dumps(script)
+    assert settle(starting).next_look_at is None
+    assert fallen(blind_spot()) == []
+
+
+def test_an_environment_over_which_the_backend_breaks_hides_no_other(ready, blind_spot):
+    rows = [ready() for _ in range(5)]
+    blind_spot.spot = environment_ref(rows[2])
+    FakeEnvironment.objects.filter(name=environment_ref(rows[4]).name).delete()
+
+    assert set(fallen(blind_spot())) == {rows[2].pk, rows[4].pk}
 
 
 def test_ended_rows_go_with_all_they_hold_after_the_retention_time(ready, settings):

@@ -1,25 +1,34 @@
 """From a wish to what is, on the fake backend, one run of the reconciler after another."""
 
+import json
+import signal
 import time
 from datetime import timedelta
-from uuid import uuid4
+from io import StringIO
+from typing import ClassVar
+from uuid import UUID, uuid4
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from livelessons.errors import LiveLessonBusy
 from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonLock
+from livelessons.services import leases_release, leases_take
 from livelessons.states import Action, Desired, EndReason, State
 from scheduler.backends.base import ABSENT, EnvironmentRef, ReasonCode
 from scheduler.backends.fake import FakeBackend
+from scheduler.decisions import STEADY
 from scheduler.environments import environment_ref
 from scheduler.models import FakeEnvironment
+from scheduler.observing import observe_all
 from scheduler.reconciler import FRESH_SECONDS, MAX_TROUBLE, Seen, reconcile, reconcile_once
 from scheduler.services import (
     lesson_start,
     live_lesson_end,
     live_lesson_restart,
     live_lesson_retry,
+    live_lessons_look,
     stage_change,
 )
 from scheduler.sweep import due_sweep
@@ -323,6 +332,121 @@ def test_one_broken_row_does_not_stop_its_batch(make_lesson, make_session):
     sound.refresh_from_db()
     assert sound.state == State.READY
     assert (broken.state, broken.reason_code) == (State.FAILED, "internal")
+
+
+class OneBlindSpot(FakeBackend):
+    """Breaks over one environment, whatever else it is asked about."""
+
+    spot = None
+
+    def observe(self, refs):
+        if self.spot in refs:
+            raise ValueError("an unreadable environment")
+        return super().observe(refs)
+
+
+def test_one_environment_that_cannot_be_observed_does_not_stop_its_batch(
+    make_lesson, make_session, settings, monkeypatch
+):
+    settings.SYRINGE_BACKEND = f"{__name__}.{OneBlindSpot.__name__}"
+    rows = [started(make_lesson, make_session) for _ in range(5)]
+    broken = rows.pop(1)
+    monkeypatch.setattr(OneBlindSpot, "spot", environment_ref(broken))
+
+    for _ in range(8):
+        reconcile([broken.pk, *(row.pk for row in rows)])
+
+    for row in (broken, *rows):
+        row.refresh_from_db()
+    assert {row.state for row in rows} == {State.READY}
+    assert (broken.state, broken.reason_code) == (State.FAILED, "internal")
+    assert not broken.environment_gone
+
+
+def test_a_backend_that_breaks_over_everything_is_not_asked_for_each(monkeypatch):
+    refs = [EnvironmentRef(uuid4(), 1) for _ in range(100)]
+    asked = []
+
+    def observe(self, refs):
+        asked.append(refs)
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(FakeBackend, "observe", observe)
+
+    with pytest.raises(ValueError, match="a bug"):
+        observe_all(FakeBackend(), refs)
+
+    assert len(asked) < 25
+
+
+def test_what_keeps_crashing_once_it_is_ready_is_given_up(make_lesson, make_session, settings):
+    live_lesson = settle(started(make_lesson, make_session))
+
+    def crash():
+        attempts = list(range(1, live_lesson.attempt + 1))
+        settings.SYRINGE_FAKE_SCRIPT = json.dumps({"fail_attempts": attempts})
+        live_lessons_look(live_lesson_ids=[live_lesson.pk])
+        return settle(live_lesson)
+
+    for attempt in (2, 3):
+        crash()
+        assert (live_lesson.state, live_lesson.attempt) == (State.READY, attempt)
+    # After a while that it ran, its crashes are counted anew.
+    LiveLesson.objects.update(state_since=timezone.now() - STEADY)
+    assert (crash().state, live_lesson.start_attempts) == (State.READY, 1)
+    for _ in range(2):
+        assert crash().state == State.READY
+
+    crash()
+    assert (live_lesson.state, live_lesson.reason_code) == (State.FAILED, "crashed")
+    assert live_lesson.environment_gone
+
+
+def test_a_run_that_looked_before_a_change_puts_nothing_to_rest(make_lesson, make_session):
+    live_lesson = settle(started(make_lesson, make_session))
+    for state in (State.READY, State.CONFIGURATION):
+        LiveLesson.objects.update(state=state)
+        held = leases_take(live_lesson_ids=[live_lesson.pk], ttl=timedelta(seconds=5))
+
+        live_lessons_look(live_lesson_ids=[live_lesson.pk])
+
+        leases_release(live_lessons=held, next_look_at=None)
+        live_lesson.refresh_from_db()
+        assert live_lesson.next_look_at is not None
+    LiveLesson.objects.update(state=State.READY)
+    settle(live_lesson)
+    assert live_lesson.observed_generation == live_lesson.generation
+
+
+class ToldBackend(FakeBackend):
+    """Has a watcher that wakes once whom it was told, and ends."""
+
+    told: ClassVar[set[UUID]] = set()
+
+    def watch(self, wake, stop):
+        wake(self.told)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_watcher_notices_is_due_whatever_becomes_of_its_message(
+    make_lesson, make_session, settings, monkeypatch
+):
+    settings.SYRINGE_BACKEND = f"{__name__}.{ToldBackend.__name__}"
+    told, other = (settle(started(make_lesson, make_session)) for _ in range(2))
+    monkeypatch.setattr(ToldBackend, "told", {told.pk, uuid4()})
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    try:
+        call_command("watch_backend", stdout=StringIO())
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    told.refresh_from_db()
+    other.refresh_from_db()
+    assert told.next_look_at <= timezone.now()
+    assert other.next_look_at is None
+    assert due_sweep() == 1
 
 
 def test_the_ready_delay_is_kept(make_lesson, make_session):

@@ -14,7 +14,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 from uuid import UUID
 
-from scheduler.backends.base import BackendRejected, BackendUnavailable
+from scheduler.backends.base import BackendRejected, BackendUnavailable, Phase
 from scheduler.backends.kubernetes.client import Cluster
 from scheduler.backends.kubernetes.deletion import is_terminating
 from scheduler.backends.kubernetes.failures import Expired
@@ -47,6 +47,7 @@ class _Known:
 
     live_lesson_id: UUID
     appearance: object
+    runs: bool = True
 
 
 class Watcher:
@@ -208,6 +209,9 @@ class _Follower:
             self.changes.add(
                 {(known.get(uid) or self._known[uid]).live_lesson_id for uid in lost | changed}
             )
+        else:
+            # What happened before there was a watcher may have woken nobody.
+            self.changes.add({one.live_lesson_id for one in known.values() if not one.runs})
         self._known = known
         self._version = found.resource_version
         self._relist_at = time.monotonic() + uniform(*self.relist_seconds)  # noqa: S311 (jitter)
@@ -238,7 +242,10 @@ class _Follower:
         # Whoever asked for a check looks after it.
         if ref is None or labels.get(ROLE) == Role.CHECK:
             return "", None
-        return str(metadata["uid"]), _Known(ref.live_lesson_id, appearance(self.kind, manifest))
+        looks = appearance(self.kind, manifest)
+        # Pods of configurations are meant to end, and who waits for them asks.
+        runs = labels.get(ROLE) == Role.CONFIGURATION or _runs(self.kind, looks)
+        return str(metadata["uid"]), _Known(ref.live_lesson_id, looks, runs)
 
     def _worked(self) -> None:
         self._worked_at, self._failing_since = time.monotonic(), None
@@ -268,6 +275,18 @@ class _Follower:
 
 def _metadata(manifest: Manifest) -> Mapping[str, Any]:
     return manifest.get("metadata") or {}
+
+
+def _runs(kind: str, looks: Any) -> bool:
+    """Say whether an environment in which something looks so may be observed RUNNING."""
+    match kind:
+        case "Pod":
+            standing, _ = looks
+            return bool(standing.phase == Phase.RUNNING)
+        case "Namespace":
+            return not looks
+        case _:
+            return True
 
 
 def appearance(kind: str, manifest: Manifest) -> object:

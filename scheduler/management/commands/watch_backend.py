@@ -5,10 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, close_old_connections
 
 from scheduler.backends.base import BackendRejected, BackendUnavailable
 from scheduler.backends.registry import current_backend
-from scheduler.messages import chunks, enqueue_reconcile
+from scheduler.messages import chunks
+from scheduler.services import live_lessons_look
 
 
 class Command(BaseCommand):
@@ -30,8 +32,13 @@ class Command(BaseCommand):
             backend.watch(_wake, stop)
         except (BackendRejected, BackendUnavailable) as exc:
             raise CommandError(str(exc)) from exc
+        except DatabaseError as exc:
+            # Whoever starts it again loses nothing: it begins with all that does not run.
+            raise CommandError(f"The database is not available: {exc}") from exc
 
 
 def _wake(live_lesson_ids: Collection[UUID]) -> None:
+    # Those at rest are made due in the database, so that the sweep finds them without Redis too.
+    close_old_connections()
     for chunk in chunks(live_lesson_ids):
-        enqueue_reconcile(chunk)
+        live_lessons_look(live_lesson_ids=chunk)

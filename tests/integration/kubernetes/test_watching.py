@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from scheduler.backends.kubernetes import KubernetesBackend
 from scheduler.backends.kubernetes.client import Cluster, load_api
 from scheduler.backends.kubernetes.labels import LIVELESSON
 from scheduler.backends.kubernetes.watching import KINDS, Watcher, appearance
-from tests.contract.descriptions import end, environment, observe, wait_until
+from tests.contract.descriptions import end, endpoint, environment, observe, wait_until
 from tests.fake_kubernetes import FakeCluster, Fault, crash_loop
 from tests.fake_kubernetes.kinds import PODS
 from tests.stack import ROOT
@@ -111,14 +112,32 @@ def watches(cluster: FakeCluster) -> int:
     return sum(call.verb == "watch" for call in cluster.calls)
 
 
-def test_what_is_there_at_the_start_wakes_nobody_and_what_changes_wakes_its_lesson(
+def test_what_runs_at_the_start_wakes_nobody_and_what_changes_wakes_its_lesson(
     cluster: FakeCluster, backend: KubernetesBackend, settings: Any
 ) -> None:
-    old, new = environment(), environment()
-    backend.ensure(old)
-    assert wait_until(lambda: observe(backend, old).phase == Phase.RUNNING)
+    files = {"stage0/configs/linux1.py": "pass"}
+    machine = endpoint(configuration_type="python")
+    old = environment(machine, files=files, stages=({"linux1": "stage0/configs/linux1.py"},))
+    new, crashed, ending = environment(), environment(), environment()
+    for spec in (old, ending):
+        backend.ensure(spec)
+        assert wait_until(lambda spec=spec: observe(backend, spec).phase == Phase.RUNNING)  # type: ignore[misc]
+    old = replace(old, bundle_url="http://bundles.test:8002/one")
+    backend.configure(old, stage=0, endpoint="linux1", run=1)
+    done = ("linux1", 1)
+    assert wait_until(lambda: observe(backend, old).jobs[done].phase == Phase.SUCCEEDED)
+    cluster.kubelet.on("*", crash_loop())
+    backend.ensure(crashed)
+    assert wait_until(lambda: observe(backend, crashed).phase == Phase.FAILED)
+    cluster.kubelet.clear()
+    cluster.holds.hold("*")
+    backend.destroy(ending.ref)
 
     with watching(cluster, settings) as woken:
+        # Of these two, nobody may have been told.
+        lost = {crashed.ref.live_lesson_id, ending.ref.live_lesson_id}
+        assert wait_until(lambda: lost <= set(woken.ids))
+        cluster.holds.release("*")
         backend.ensure(new)
         assert wait_until(lambda: observe(backend, new).phase == Phase.RUNNING)
         assert wait_until(lambda: new.ref.live_lesson_id in woken.ids)
@@ -126,7 +145,8 @@ def test_what_is_there_at_the_start_wakes_nobody_and_what_changes_wakes_its_less
 
         assert end(backend, old.ref)
         assert wait_until(lambda: old.ref.live_lesson_id in woken.ids)
-    assert end(backend, new.ref)
+    for spec in (new, crashed, ending):
+        assert end(backend, spec.ref)
 
 
 def test_other_instances_and_strangers_wake_nobody(
