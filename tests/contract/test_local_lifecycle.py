@@ -210,6 +210,25 @@ def test_an_endpoint_that_died_unseen_at_ready_is_replaced_by_one_that_answers(
     assert second.run("echo answers").output == "answers"
 
 
+@pytest.mark.parametrize("left", [b"", b"\0" * 64, b'{"phase": "run'])
+def test_a_state_that_a_power_loss_left_damaged_is_a_failure_of_its_own(
+    local: Kind, settings: Any, left: bytes
+) -> None:
+    dead, absent = environment(), environment()
+    folder = folder_of(settings, dead)
+    (folder / "state").mkdir(parents=True)
+    (folder / "lock").touch()
+    (folder / "state" / "state.json").write_bytes(left)
+
+    seen = local.backend.observe([dead.ref, absent.ref])
+
+    assert [seen[spec.ref].phase for spec in (dead, absent)] == [Phase.FAILED, Phase.ABSENT]
+    assert (seen[dead.ref].reason, seen[dead.ref].endpoints) == (ReasonCode.CRASHED, {})
+    assert list(local.backend.owned()) == [dead.ref]
+    assert end(local.backend, dead.ref)
+    assert not folder.exists()
+
+
 def _command(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()

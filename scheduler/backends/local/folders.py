@@ -5,7 +5,6 @@ the worker that started them. So a worker can tell a living environment from wha
 left behind, and there is no moment in which a new one looks dead.
 """
 
-import json
 import logging
 import os
 import shutil
@@ -13,11 +12,10 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 from uuid import uuid4
 
 from scheduler.backends.local import cgroups, locks
-from scheduler.backends.local.state import FILE_NAME, State
+from scheduler.backends.local.state import FILE_NAME, State, parse_state
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +101,8 @@ class EnvironmentFolder:
             )
         except OSError:
             return None
-        with os.fdopen(fd) as file:
-            return cast("State", json.load(file))
+        with os.fdopen(fd, "rb") as file:
+            return parse_state(file.read())
 
     def log_tail(self) -> str:
         """Return the end of what the supervisor printed."""

@@ -47,6 +47,21 @@ def parse_job_key(key: str) -> tuple[str, int]:
     return name, int(run)
 
 
+def parse_state(text: bytes) -> State:
+    """Read a state; one that is damaged, say by a power loss, is that of a failed environment."""
+    try:
+        return cast("State", json.loads(text))
+    except ValueError:
+        return State(
+            phase="failed",
+            reason="crashed",
+            message="the state of the lesson's sandboxes was lost",
+            endpoints={},
+            jobs={},
+            control_groups=[],
+        )
+
+
 class StateFile:
     """Write the state through an open folder, which still works after the root has changed."""
 
