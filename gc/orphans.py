@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Prefetch, prefetch_related_objects
 
 from garbage_collector.batches import RUN_SECONDS, collect
+from garbage_collector.expiry import orphaned_live_lessons_end
 from livelessons.models import LiveLesson
 from livelessons.states import Desired, State
 from scheduler.backends.base import (
@@ -35,7 +36,11 @@ MAX_LOOKS = 1000
 
 
 def environments_compare() -> None:
-    """Destroy environments that no row owns; have READY rows looked at that stand on none."""
+    """Destroy environments that no row owns; have READY rows looked at that stand on none.
+
+    Rows of another backend, which would all seem to have lost theirs, end.
+    """
+    orphaned_live_lessons_end()
     backend = current_backend()
     for compare in (_strangers_destroy, _fallen_look):
         try:

@@ -411,6 +411,7 @@ def _fresh_environment(row: LiveLesson, **changes: object) -> Decision:
 
 
 def _fail(code: ReasonCode, message: str, now: datetime, *, log_tail: str = "") -> Decision:
+    vanished = code == ReasonCode.VANISHED
     return Decision(
         to=State.FAILED,
         changes={
@@ -418,7 +419,7 @@ def _fail(code: ReasonCode, message: str, now: datetime, *, log_tail: str = "") 
             "reason": message or REASONS[code],
             "log_tail": log_tail,
             "ended_at": now,
-            "end_reason": EndReason.FAILED,
+            "end_reason": EndReason.VANISHED if vanished else EndReason.FAILED,
             "failures": 0,
         },
     )

@@ -99,7 +99,7 @@ class Environment(BaseSettings):
         description="Dotted path of the place where lessons run: "
         "`scheduler.backends.local.LocalBackend`, "
         "`scheduler.backends.kubernetes.KubernetesBackend` or "
-        "`scheduler.backends.fake.FakeBackend`.",
+        "`scheduler.backends.fake.FakeBackend`. When it changes, lessons that run elsewhere end.",
     )
     fake_script: str = Field(
         default="{}",

@@ -15,7 +15,10 @@ from django.utils import timezone
 from events.models import OutboxEvent
 from garbage_collector import tasks
 from garbage_collector.batches import collect
-from garbage_collector.expiry import expired_live_lessons_end, idle_live_lessons_end
+from garbage_collector.expiry import (
+    expired_live_lessons_end,
+    idle_live_lessons_end,
+)
 from garbage_collector.orphans import environments_compare, fallen
 from garbage_collector.retention import (
     ended_live_lessons_delete,
@@ -32,7 +35,7 @@ from livelessons.models import (
     LiveSession,
 )
 from livelessons.states import Action, Desired, EndReason, State
-from scheduler.backends.base import BackendUnavailable, EnvironmentRef
+from scheduler.backends.base import ABSENT, BackendUnavailable, EnvironmentRef
 from scheduler.backends.fake import FakeBackend
 from scheduler.environments import environment_ref
 from scheduler.models import FakeEnvironment
@@ -379,6 +382,35 @@ def test_a_broken_row_does_not_keep_others_from_being_looked_at(ready, break_row
 
     due = LiveLesson.objects.filter(next_look_at__isnull=False)
     assert set(due) == {rows[0], rows[2]}
+
+
+class OtherBackend(FakeBackend):
+    """Another place than the one where lessons ran until now."""
+
+    label = "other"
+
+    def observe(self, refs):
+        return dict.fromkeys(refs, ABSENT)
+
+
+def test_livelessons_of_a_backend_that_is_no_longer_used_end_as_orphaned(
+    ready, settings, make_lesson, make_session
+):
+    left, kept_session = ready(), ready(persistent=True)
+    failed = aged(ready(), state=State.FAILED, end_reason=EndReason.FAILED)
+    settings.SYRINGE_BACKEND = f"{__name__}.{OtherBackend.__name__}"
+    here = lesson_start(session=make_session(), slug=make_lesson().slug).live_lesson
+
+    tasks.environments()
+
+    for row in (left, kept_session, failed):
+        settle(row)
+        reason = EndReason.FAILED if row is failed else EndReason.ORPHANED
+        assert (row.end_reason, row.environment_gone) == (reason, True)
+        assert row.state == (State.FAILED if row is failed else State.DELETED)
+        assert row.attempt == 1
+    here.refresh_from_db()
+    assert (here.desired, here.backend) == (Desired.RUNNING, "other")
 
 
 class OneBlindSpot(FakeBackend):

@@ -199,6 +199,12 @@ def test_the_last_attempt_fails_with_reason_and_log():
     assert step.changes["log_tail"] == "linux1: boom"
 
 
+def test_what_is_lost_for_good_ends_as_vanished_and_what_fails_as_failed():
+    for observation, reason in ((ABSENT, "vanished"), (seen(Phase.FAILED), "failed")):
+        step = decision(row(State.READY, start_attempts=3), observation)
+        assert (step.to, step.changes["end_reason"]) == (State.FAILED, reason)
+
+
 def test_what_the_cluster_refuses_is_not_tried_again():
     refused = EnvironmentObservation(phase=Phase.FAILED, reason=ReasonCode.REJECTED, message="No.")
 
