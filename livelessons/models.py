@@ -204,6 +204,9 @@ class LiveEndpoint(models.Model):
     reachable = models.BooleanField(default=False, help_text="Answered us at that host.")
     log_tail = models.TextField(blank=True)
 
+    is_judged = False
+    """Set by whoever observes: ``reachable`` is news, and not as it was read a while ago."""
+
     class Meta:
         verbose_name = "endpoint"
         ordering = ["position"]

@@ -223,16 +223,13 @@ def _boot(
 ) -> Decision:
     if (trouble := _trouble(row, seen, now, policy)) is not None:
         return trouble
-    healthy, unreachable, probes = 0, 0, []
+    healthy, unreachable = 0, 0
     for known, wanted in zip(row.known_endpoints, spec.endpoints, strict=True):
         endpoint = seen.endpoints.get(known.name)
         if endpoint is not None and is_reachable(endpoint, known, row.attempt):
             healthy += len(wanted.presentations)
         else:
             unreachable += 1
-            # An address may come first; what answers there before all of it runs says nothing.
-            if endpoint is not None and endpoint.phase == Phase.RUNNING:
-                probes.append(known.name)
     changes = _differing(
         row,
         healthy_tests=healthy,
@@ -245,7 +242,7 @@ def _boot(
         if age > policy.boot_timeout:
             code, message = _why_late(seen)
             return _again(row, code, message, now, policy, log_tail=_log_tail(seen))
-        return Decision(changes=changes, wait=poll_delay(age), probes=tuple(probes))
+        return Decision(changes=changes, wait=poll_delay(age), probes=_untested(row, seen))
     since = row.reachable_since or now
     remaining = since + timedelta(seconds=spec.ready_delay_seconds) - now
     if remaining > timedelta(0):
@@ -307,7 +304,20 @@ def _stay(row: LiveLesson, seen: EnvironmentObservation, now: datetime, policy: 
     changes = _differing(row, observed_generation=row.lease_generation, **_NO_TROUBLE)
     # What starts again by itself is watched until it runs, or has failed.
     wait = None if seen.phase == Phase.RUNNING else poll_delay(now - row.state_since)
-    return Decision(changes=changes, wait=wait)
+    return Decision(changes=changes, wait=wait, probes=_untested(row, seen))
+
+
+def _untested(row: LiveLesson, seen: EnvironmentObservation) -> tuple[str, ...]:
+    """Return the endpoints that run and of which nobody has said yet that they answer there."""
+    names = []
+    for known in row.known_endpoints:
+        endpoint = seen.endpoints.get(known.name)
+        # An address may come first; what answers there before all of it runs says nothing.
+        if endpoint is None or endpoint.phase != Phase.RUNNING:
+            continue
+        if not is_reachable(endpoint, known, row.attempt):
+            names.append(known.name)
+    return tuple(names)
 
 
 def _tear_down(row: LiveLesson, seen: EnvironmentObservation, now: datetime) -> Decision:

@@ -317,5 +317,6 @@ def changed_endpoints(row: LiveLesson, seen: EnvironmentObservation) -> list[Liv
         if any(getattr(known, name) != value for name, value in values.items()):
             for name, value in values.items():
                 setattr(known, name, value)
+            known.is_judged = "reachable" in values
             changed.append(known)
     return changed

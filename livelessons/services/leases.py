@@ -31,7 +31,6 @@ _OBSERVED = (
     "ports",
     "log_tail",
     "attempt",
-    "reachable",
 )
 # Taken and read in one statement. In the order of their ids, so that two runs over the same rows
 # never wait for each other in a ring.
@@ -123,11 +122,7 @@ def live_lessons_move(
             if refused is not None:
                 raise StaleTransition(live_lesson_id=refused, to=to)
             raise LeaseLost(live_lesson_id=ids[0])
-        if endpoints:
-            # All in one statement, which for updates alone would be a large one to put together.
-            LiveEndpoint.objects.bulk_create(
-                endpoints, update_conflicts=True, unique_fields=["id"], update_fields=_OBSERVED
-            )
+        _write_endpoints(endpoints)
         for live_lesson in live_lessons:
             for name, value in changes.items():
                 setattr(live_lesson, name, value)
@@ -135,6 +130,18 @@ def live_lessons_move(
             _note(live_lessons, to, at)
             _open_or_close(live_lessons, to)
         wake(*ids)
+
+
+def _write_endpoints(endpoints: Sequence[LiveEndpoint]) -> None:
+    """Write what was observed; a test that found one reachable meanwhile keeps its word."""
+    judged = [endpoint for endpoint in endpoints if endpoint.is_judged]
+    others = [endpoint for endpoint in endpoints if not endpoint.is_judged]
+    for some, fields in ((judged, (*_OBSERVED, "reachable")), (others, _OBSERVED)):
+        if some:
+            # All in one statement, which for updates alone would be a large one to put together.
+            LiveEndpoint.objects.bulk_create(
+                some, update_conflicts=True, unique_fields=["id"], update_fields=fields
+            )
 
 
 def _note(live_lessons: Sequence[LiveLesson], to: State, at: datetime) -> None:

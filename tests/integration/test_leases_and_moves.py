@@ -8,10 +8,12 @@ from django.db.models import F
 from django.utils import timezone
 
 from livelessons.errors import LeaseLost, StaleTransition
-from livelessons.models import LiveLesson
+from livelessons.models import LiveEndpoint, LiveLesson
 from livelessons.services import leases_release, leases_take, live_lessons_move
 from livelessons.services.locks import lock_take
 from livelessons.states import ALLOWED, Action, State
+from scheduler.backends.base import EndpointObservation, EnvironmentObservation, Phase
+from scheduler.reconciler import changed_endpoints
 
 TTL = timedelta(seconds=30)
 
@@ -131,3 +133,24 @@ def test_a_refusal_names_the_row_that_the_table_refuses(make_live_lesson):
         live_lessons_move(live_lessons=rows, to=State.BOOTING, at=timezone.now(), next_look_at=None)
 
     assert caught.value.context["live_lesson_id"] == ended.pk
+
+
+def test_a_test_that_found_an_endpoint_reachable_meanwhile_keeps_its_word(make_live_lesson):
+    live_lesson = make_live_lesson(state=State.BOOTING)
+
+    def look(phase, host, *, meanwhile=None):
+        row = take(live_lesson)
+        endpoint = EndpointObservation(phase, host=host)
+        seen = EnvironmentObservation(phase, endpoints={"linux1": endpoint})
+        changed = changed_endpoints(row, seen)
+        if meanwhile:
+            LiveEndpoint.objects.update(**meanwhile)
+        move(row, None, endpoints=changed)
+        found = LiveEndpoint.objects.get()
+        return found.phase, found.host, found.reachable
+
+    assert look(Phase.STARTING, "here") == ("starting", "here", False)
+    running = look(Phase.RUNNING, "here", meanwhile={"reachable": True})
+    assert running == ("running", "here", True)
+    # That word was about another place.
+    assert look(Phase.RUNNING, "there") == ("running", "there", False)

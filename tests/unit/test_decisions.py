@@ -177,6 +177,19 @@ def test_what_was_found_reachable_in_another_attempt_does_not_count():
     assert decision(live_lesson, seen(answering=None)).probes == ("linux1",)
 
 
+@pytest.mark.parametrize("state", [State.BOOTING, State.READY])
+def test_what_moved_to_another_address_is_tested_there(state):
+    live_lesson = row(state)
+    [known] = live_lesson.known_endpoints = [
+        LiveEndpoint(name="linux1", position=0, reachable=True, attempt=1, host="127.0.0.1")
+    ]
+    assert decision(live_lesson, seen(answering=None)).probes == ()
+
+    known.host = "192.0.2.1"
+
+    assert decision(live_lesson, seen(answering=None)).probes == ("linux1",)
+
+
 def test_a_stage_without_configuration_is_ready_at_once():
     step = decision(row(State.CONFIGURATION, stage=1, desired_stage=1), seen())
 
