@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
 import redis
 
+from scheduler.messages import RECONCILE
+from syringe_project.celery import app
 from tests.chaos.conftest import QUICK, UNNEEDED
 from tests.chaos.learner import ChaosLearner, prepare
 from tests.servers import OwnServer
-from tests.stack import FAKE, Stack, wait_until
+from tests.stack import FAKE, Stack, StackError, wait_until
 
 pytestmark = pytest.mark.chaos
 
 AWAY_SECONDS = float(os.environ.get("CHAOS_AWAY_SECONDS", "2"))
 """How long things stay away; `make chaos` sets a minute."""
+
+BEAT_LOCK_SECONDS: float = app.conf.redbeat_lock_timeout
 
 
 @pytest.fixture(scope="module")
@@ -57,39 +63,73 @@ def learner(stack: Stack) -> Iterator[ChaosLearner]:
     learner.close()
 
 
-def wait_for_ready(stack: Stack, learner: ChaosLearner) -> None:
-    """Wait for READY, replacing what ended as the supervisor would.
+def wait_for(stack: Stack, condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition, replacing what ended as the supervisor would.
 
     beat exits when Redis lost its lock, and Celery's worker may when it loses Redis with
     messages in hand.
     """
 
-    def ready() -> bool:
+    def came() -> bool:
         for name in stack.names():
             if not stack.alive(name):
                 stack.start(name)
-        return "READY" in learner.states().values()
+        return condition()
 
-    wait_until(ready, seconds=60, what=f"READY, have {learner.states()}\n{stack.logs(15)}")
+    try:
+        wait_until(came, seconds=60, what=what)
+    except StackError as exc:
+        exc.add_note(stack.logs(15))
+        raise
+
+
+def wait_for_ready(stack: Stack, learner: ChaosLearner, stage: int = 0) -> None:
+    """Wait until the session's livelesson is READY at a stage."""
+    sql = "SELECT state, stage FROM livelessons_livelesson WHERE session_id = %s"
+    wait_for(
+        stack,
+        lambda: learner.rows(sql, learner.session_id) == [("READY", stage)],
+        f"READY, have {learner.states()}",
+    )
     assert learner.strangers() == []
 
 
-def test_redis_flushed_while_lessons_start(stack, own_redis, learner):
-    assert learner.start().status_code < 300
-
-    with redis.Redis.from_url(own_redis.url) as client:
+def flush(server: OwnServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
         client.flushall()
 
-    wait_for_ready(stack, learner)
+
+def restart(server: OwnServer) -> None:
+    server.stop(signal.SIGKILL)
+    server.start()
 
 
-def test_redis_restarted_while_lessons_start(stack, own_redis, learner):
+def wake_ups(stack: Stack, server: OwnServer) -> list[str]:
+    """Return the livelessons that messages in the queue are about."""
+    with redis.Redis.from_url(server.url) as client:
+        messages = map(json.loads, client.lrange(f"{stack.instance}:lifecycle", 0, -1))
+        bodies = [m["body"] for m in messages if m["headers"]["task"] == RECONCILE]
+    return [pk for body in bodies for pk in json.loads(base64.b64decode(body))[0][0]]
+
+
+@pytest.mark.parametrize("lose", [flush, restart])
+def test_what_redis_loses_is_found(stack, own_redis, learner, lose):
+    stack.kill("worker-1")
     assert learner.start().status_code < 300
+    [live_lesson] = learner.states()
+    assert live_lesson in wake_ups(stack, own_redis)
 
-    own_redis.stop(signal.SIGKILL)
-    own_redis.start()
+    lose(own_redis)
 
+    assert live_lesson not in wake_ups(stack, own_redis)
     wait_for_ready(stack, learner)
+    # In the middle of the work it is the worker, too, that loses Redis.
+    answer = learner.http.post(f"/livelessons/{live_lesson}/stage", json={"stage": 1})
+    assert answer.status_code < 300
+
+    lose(own_redis)
+
+    wait_for_ready(stack, learner, stage=1)
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["stopped", "frozen"])
@@ -128,10 +168,30 @@ def test_postgresql_restarted_while_lessons_start(stack, own_postgresql, learner
     wait_for_ready(stack, learner)
 
 
-def test_beat_stopped_for_a_while(stack, learner):
+def test_beat_stopped_for_longer_than_its_lock(stack, learner):
     os.kill(stack.pid("beat"), signal.SIGSTOP)
-    assert learner.start().status_code < 300
-    time.sleep(AWAY_SECONDS)
-    os.kill(stack.pid("beat"), signal.SIGCONT)
+    try:
+        assert learner.start().status_code < 300
+        # Without a sweep, messages and timers bring it there.
+        learner.wait_for("READY")
+        wait_until(lambda: stays_due(learner), seconds=20, what="the end of messages and timers")
+        time.sleep(max(AWAY_SECONDS, BEAT_LOCK_SECONDS + 2))
+        assert is_due(learner)
+    finally:
+        os.kill(stack.pid("beat"), signal.SIGCONT)
 
-    wait_for_ready(stack, learner)
+    wait_for(stack, lambda: not is_due(learner), "a look that no message asked for")
+    assert set(learner.states().values()) == {"READY"}
+
+
+def stays_due(learner: ChaosLearner) -> bool:
+    """Make the session's row due; say whether no message that was on its way serves it."""
+    learner.be_due()
+    time.sleep(1)
+    return is_due(learner)
+
+
+def is_due(learner: ChaosLearner) -> bool:
+    """Say whether anything of the session waits for a look."""
+    sql = "SELECT 1 FROM livelessons_livelesson WHERE session_id = %s AND next_look_at IS NOT NULL"
+    return bool(learner.rows(sql, learner.session_id))
