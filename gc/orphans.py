@@ -45,7 +45,7 @@ def environments_compare() -> None:
     for compare in (_strangers_destroy, _fallen_look):
         try:
             compare(backend)
-        except BackendUnavailable as exc:
+        except (BackendUnavailable, BackendRejected) as exc:
             logger.warning("environments not compared: %s", exc)
 
 

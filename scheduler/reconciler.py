@@ -164,6 +164,10 @@ class _Run:
         except BackendUnavailable as exc:
             logger.warning("backend not observed: %s", exc)
             return {}, exc
+        except BackendRejected as exc:
+            # It says nothing about any lesson, so none is given up for it.
+            logger.error("backend refuses to be observed: %s", exc)
+            return {}, BackendUnavailable(reason=str(exc))
 
     def _step(
         self,

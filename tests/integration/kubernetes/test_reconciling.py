@@ -71,6 +71,20 @@ def test_a_namespace_lost_in_the_middle_of_a_start_is_replaced(
     assert len(list(backend.owned())) == 2
 
 
+def test_a_server_that_refuses_to_be_observed_costs_no_lesson(
+    cluster: FakeCluster, live_lesson: LiveLesson
+) -> None:
+    step(live_lesson)
+    cluster.faults.add(Fault(verb="list", resource="pods", status=403))
+
+    step(live_lesson)
+
+    assert (live_lesson.state, live_lesson.attempt) == (State.BOOTING, 1)
+    assert live_lesson.reason_code == ReasonCode.BACKEND_UNAVAILABLE
+    assert live_lesson.next_look_at is not None
+    assert live_lesson.next_look_at > timezone.now()
+
+
 def test_what_the_server_said_is_for_operators(
     cluster: FakeCluster, live_lesson: LiveLesson
 ) -> None:
