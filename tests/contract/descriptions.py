@@ -135,7 +135,7 @@ class Shell:
 
     def __init__(self, backend: RuntimeBackend, spec: EnvironmentSpec) -> None:
         self._backend = backend
-        self._spec = spec
+        self.spec = spec
         self._observation = observe(backend, spec)
 
     def address(self, name: str, port: int = 22) -> tuple[str, int]:
@@ -147,7 +147,7 @@ class Shell:
         self, name: str, username: str = "", password: str = ""
     ) -> "asyncssh.misc._ACMWrapper[asyncssh.SSHClientConnection]":
         """Open a connection, with the gateway's credentials unless others are given."""
-        login = self._backend.login(self._spec, name)
+        login = self._backend.login(self.spec, name)
         host, port = self.address(name)
         return asyncssh.connect(
             host,

@@ -1,11 +1,14 @@
 """An endpoint that takes all it can get is stopped, and its neighbours do not notice."""
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 
-from scheduler.backends.local import LocalBackend, limits
+from scheduler.backends.local import LocalBackend, cgroups, limits
 from tests.contract.descriptions import Shell, end, endpoint, environment, start
 from tests.stack import wait_until
 
@@ -96,3 +99,51 @@ def test_many_processes_together_cannot_either(greedy: Shell) -> None:
 def test_open_files_have_a_limit(greedy: Shell) -> None:
     assert re.fullmatch(r"\d+", greedy.run("ulimit -Hn").output)
     assert int(greedy.run("ulimit -Hn").output) == limits.OPEN_FILES
+
+
+MEGABYTE = 1024 * 1024
+GROUP_FILES = {
+    # By controller, the file of version 1 and of version 2 with what it says.
+    "pids": (("pids.max", "288"), ("pids.max", "288")),
+    "memory": (
+        ("memory.limit_in_bytes", str(512 * MEGABYTE)),
+        ("memory.max", str(512 * MEGABYTE)),
+    ),
+    "cpu": (("cpu.cfs_quota_us", "100000"), ("cpu.max", "100000 100000")),
+}
+
+
+def require_controller(controller: str, folder: Path) -> None:
+    """Skip where this machine lets nobody, or not us, limit by a control group."""
+    if os.geteuid() != 0:
+        pytest.skip("control groups are made by root only")
+    try:
+        if (cgroups.ROOT / "cgroup.controllers").exists():
+            (cgroups.ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
+        probe = folder / f"syringe-probe-{os.getpid()}"
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        pytest.skip(f"the controller {controller} cannot be used here: {error}")
+
+
+@pytest.mark.parametrize("controller", GROUP_FILES)
+def test_root_limits_endpoints_and_jobs_by_control_groups(greedy: Shell, controller: str) -> None:
+    is_version_2 = (cgroups.ROOT / "cgroup.controllers").exists()
+    folder = cgroups.ROOT if is_version_2 else cgroups.ROOT / controller
+    require_controller(controller, folder)
+
+    lesson = folder / f"syringe-{settings.SYRINGE_INSTANCE}" / greedy.spec.ref.name
+
+    assert {path.name for path in lesson.iterdir() if path.is_dir()} == {
+        "linux1",
+        "linux2",
+        "_jobs",
+    }
+    file, value = GROUP_FILES[controller][is_version_2]
+    for member in ("linux1", "linux2", "_jobs"):
+        assert (lesson / member / file).read_text().strip() == value
+    inside = greedy.run("cut -d')' -f2 /proc/1/stat | cut -d' ' -f21").output
+    pids = (lesson / "linux1" / "cgroup.procs").read_text().split()
+    started = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    assert inside in [fields[19] for fields in started]
