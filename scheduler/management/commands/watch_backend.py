@@ -18,8 +18,9 @@ class Command(BaseCommand):
 
     help = (
         "Watch the backend (Kubernetes) and wake the scheduler when something changes there. "
-        "Optional: without it, lessons take about a second longer to be seen ready. Runs until "
-        "SIGTERM or Ctrl-C; exits with an error when it cannot watch, so run it supervised."
+        "Optional: without it, lessons take about a second longer to be seen ready, and what "
+        "crashes later is noticed within half a minute. Runs until SIGTERM or Ctrl-C; exits with "
+        "an error when it cannot watch, so run it supervised."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

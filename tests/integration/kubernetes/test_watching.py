@@ -370,6 +370,26 @@ def test_the_command_fails_where_no_cluster_is_and_ends_by_a_signal_where_one_is
     assert process.returncode == 0, output
 
 
+def test_the_command_ends_when_it_cannot_note_what_it_saw(
+    cluster: FakeCluster, backend: KubernetesBackend, settings: Any, tmp_path: Path
+) -> None:
+    settings.SYRINGE_INSTANCE = "watch"
+    cluster.kubelet.on("*", crash_loop())
+    backend.ensure(environment())
+
+    named = {
+        "SYRINGE_BACKEND": "scheduler.backends.kubernetes.KubernetesBackend",
+        "SYRINGE_KUBERNETES_KUBECONFIG": str(cluster.kubeconfig(tmp_path / "kubeconfig")),
+        "SYRINGE_DATABASE_URL": "postgres://nobody:a-secret@127.0.0.1:9/none",
+    }
+    with command(named) as process:
+        output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "The database is not available" in output
+    assert "a-secret" not in output
+
+
 def test_a_crash_wakes_its_lesson(
     cluster: FakeCluster, backend: KubernetesBackend, settings: Any
 ) -> None:
