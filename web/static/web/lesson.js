@@ -29,8 +29,8 @@ const END_REASONS = {
   operator: "An operator ended it.",
   expired: "Its time was up, or it had not been used for long.",
   failed: "It could not be kept running.",
-  orphaned: "Nobody held it any more.",
-  vanished: "Its machines were gone.",
+  orphaned: "The place where it ran is no longer in use.",
+  vanished: "Its machines disappeared.",
 };
 const GONE = {
   401: "This browser's session has ended.",
