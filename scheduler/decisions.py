@@ -91,10 +91,15 @@ def needs_observation(row: LiveLesson) -> bool:
     return row.state != State.DELETED
 
 
-def poll_delay(age: timedelta) -> timedelta:
-    """Return the time between looks at something that takes a while, growing with its age."""
+def poll_delay(age: timedelta, *, awaited: bool = True) -> timedelta:
+    """Return the time between looks at something that takes a while, growing with its age.
+
+    What is ``awaited`` is due at every sweep in its first minutes: 0.6 s, since a look comes a
+    little after the sweep that asked for it. Then an end is noticed within 6 s.
+    """
     seconds = age.total_seconds()
-    for limit, delay in ((0.1, 0.01), (1.0, 0.1), (3.0, 0.25), (60.0, 1.0)):
+    every_sweep = (180.0, 0.6) if awaited else (60.0, 1.0)
+    for limit, delay in ((0.1, 0.01), (1.0, 0.1), (3.0, 0.25), every_sweep):
         if seconds < limit:
             return timedelta(seconds=delay)
     return timedelta(seconds=5)
@@ -348,7 +353,7 @@ def _leave(row: LiveLesson, seen: EnvironmentObservation, now: datetime) -> Deci
 
 
 def _destroy(row: LiveLesson, seen: EnvironmentObservation, now: datetime) -> Decision:
-    wait = poll_delay(now - row.state_since)
+    wait = poll_delay(now - row.state_since, awaited=False)
     if seen.phase == Phase.DELETING:
         return Decision(changes=_what_holds_up(row, seen.message), wait=wait)
     return Decision(act=Act.DESTROY, wait=wait)

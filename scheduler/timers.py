@@ -17,7 +17,9 @@ from uuid import UUID
 from scheduler.loop import spawn
 from scheduler.messages import enqueue_reconcile
 
-SWEEP_INTERVAL = timedelta(seconds=1)
+LEFT_TO_SWEEPS = timedelta(seconds=0.5)
+"""Longer waits need no tick: a sweep comes each second, and its batches cost less."""
+
 MAX_WAITING = 100
 _SHORTEST_TICK = 0.02
 
@@ -27,8 +29,8 @@ _ticks: dict[float, list[UUID]] = defaultdict(list)
 
 
 def look_soon(live_lesson_ids: Sequence[UUID], delay: timedelta) -> None:
-    """Ask for a look after ``delay`` if that is before the sweep comes by; return at once."""
-    if live_lesson_ids and delay < SWEEP_INTERVAL:
+    """Ask for a look after ``delay`` if no sweep is likely to come sooner; return at once."""
+    if live_lesson_ids and delay <= LEFT_TO_SWEEPS:
         spawn(_keep(list(live_lesson_ids), _tick(time.monotonic(), delay.total_seconds())))
 
 

@@ -42,7 +42,8 @@ class FakeCluster:
     ``rules`` everything is granted. ``version`` chooses schemas and behaviour, ``multus`` whether
     NetworkAttachmentDefinitions are installed. With ``listen`` pods answer on their ports.
     ``unsafe_sysctls`` are those that the node's kubelet is configured to allow; ``quota_seconds``
-    is how long a new quota keeps nothing because nobody has counted yet.
+    is how long a new quota keeps nothing because nobody has counted yet, ``job_seconds`` how long
+    after its pod a job ends.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class FakeCluster:
         node_labels: Mapping[str, str] | None = None,
         unsafe_sysctls: Sequence[str] = (),
         quota_seconds: float = 0,
+        job_seconds: float = 0,
         namespace_interval: float = 0.02,
         bookmark_seconds: float = 60,
         port: int = 0,
@@ -89,7 +91,7 @@ class FakeCluster:
                 unsafe_sysctls=unsafe_sysctls,
                 multus_installed=multus,
             ),
-            Jobs(self.registry, self._loop, announces=minor >= 31),
+            Jobs(self.registry, self._loop, announces=minor >= 31, late=job_seconds),
             Namespaces(
                 self.registry, self._loop, installed, self.holds, interval=namespace_interval
             ),

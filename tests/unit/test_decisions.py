@@ -34,6 +34,7 @@ from scheduler.decisions import (
     when_rejected,
     when_unavailable,
 )
+from scheduler.timers import LEFT_TO_SWEEPS
 
 NOW = timezone.now()
 POLICY = Policy(
@@ -259,6 +260,27 @@ def test_waits_grow_and_stay_bounded():
     assert delays == sorted(delays)
     assert backs == sorted(backs)
     assert backs[-1] == MAX_BACK_OFF
+
+
+@pytest.mark.parametrize("age", [3, 59, 61, 179])
+def test_who_waits_is_looked_at_by_every_sweep_although_looks_come_late(age):
+    late = timedelta(seconds=0.35)
+    sweep = timedelta(seconds=age)
+
+    wait = poll_delay(sweep + late)
+
+    # The rest of the promised 1.5 s is for the steps that follow.
+    assert sweep + late + wait <= sweep + timedelta(seconds=1)
+    assert wait > LEFT_TO_SWEEPS
+
+
+def test_nobody_waits_for_an_end_to_be_noticed():
+    for seconds in (5, 100, 1000):
+        age = timedelta(seconds=seconds)
+        assert poll_delay(age, awaited=False) >= poll_delay(age)
+    ending = row(State.DELETING, state_since=NOW - timedelta(seconds=10))
+    gone = EnvironmentObservation(phase=Phase.DELETING)
+    assert decision(ending, gone).wait > decision(row(State.BOOTING), seen(Phase.STARTING)).wait
 
 
 def test_what_ends_is_never_given_up():

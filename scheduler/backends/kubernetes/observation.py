@@ -208,10 +208,12 @@ def _job(job: Manifest, pod: Manifest | None, now: datetime) -> JobObservation:
             message = f"it took longer than {seconds} s."
         log_tail = standing.log_tail or str(failed.get("message") or "")
         return JobObservation(Phase.FAILED, message, log_tail)
+    # Nothing is run or tried twice, so the job's own word would only come a second later.
+    if standing.phase == Phase.SUCCEEDED:
+        return JobObservation(Phase.SUCCEEDED)
     if job["metadata"].get("deletionTimestamp"):
         return JobObservation(Phase.FAILED, "the job was removed.")
     if standing.phase == Phase.FAILED:
-        # Nothing is tried twice, so the job's own word would only come later.
         return JobObservation(Phase.FAILED, standing.message, standing.log_tail)
     if standing.phase == Phase.STARTING:
         return JobObservation(Phase.STARTING, standing.message)

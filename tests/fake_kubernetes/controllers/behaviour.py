@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from tests.fake_kubernetes.objects import Manifest
@@ -18,7 +19,8 @@ class Behaviour:
     ``init_failure`` is its log; ready after ``start``. ``crash`` is the log of containers that
     end with ``exit_code`` at once, again and again; ``exits_after`` lets them end by themselves,
     which a job's do after ``job``. ``evicted_after`` lets a node under pressure evict the pod.
-    ``stop`` is how long a pod takes to end when it is deleted.
+    ``stop`` is how long a pod takes to end when it is deleted. With a ``spread`` each pod is slower
+    in starting than said, by a factor between 1 and 1 more than that.
     """
 
     schedule: float = 0.005
@@ -26,6 +28,7 @@ class Behaviour:
     init: float = 0.01
     start: float = 0.01
     stop: float = 0.02
+    spread: float = 0
     job: float = 0.05
     backoff: float = 0.05
     unschedulable: str = ""
@@ -37,6 +40,14 @@ class Behaviour:
     log: str = ""
     evicted_after: float | None = None
     never_ready: bool = False
+
+    def drawn(self) -> Behaviour:
+        """Return the course of one pod, as slow as chance makes it."""
+        factor = 1 + random.uniform(0, self.spread)
+        slower = {
+            step: factor * getattr(self, step) for step in ("schedule", "pull", "init", "start")
+        }
+        return replace(self, spread=0, **slower)
 
 
 def unschedulable(why: str = "1 Insufficient cpu") -> Behaviour:

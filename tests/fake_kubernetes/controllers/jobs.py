@@ -20,13 +20,18 @@ RETRY_SECONDS = 0.1
 
 
 class Jobs:
-    """Creates jobs' pods and reads their end; since 1.31 a condition announces the last one."""
+    """Creates jobs' pods and reads their end; since 1.31 a condition announces the last one.
 
-    def __init__(self, registry: Registry, loop: Loop, *, announces: bool) -> None:
+    ``late`` is for how long changes of pods are gathered, which on a real cluster is a second:
+    https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/controller/job/job_controller.go
+    """
+
+    def __init__(self, registry: Registry, loop: Loop, *, announces: bool, late: float) -> None:
         self._registry = registry
         self._store = registry.store
         self._loop = loop
         self._announces = announces
+        self._late = late
 
     def on_change(self, change: Change) -> None:
         """Act on new jobs and on what happens to the pods of jobs."""
@@ -41,7 +46,8 @@ class Jobs:
             return
         job = next(o for o in pod["metadata"]["ownerReferences"] if o["uid"] == owner)
         if job["kind"] == "Job":
-            self._loop.soon(partial(self._look, (change.key[0], job["name"]), owner))
+            look = partial(self._look, (change.key[0], job["name"]), owner)
+            self._loop.later(self._late, look)
 
     def _job(self, key: Key, uid: str) -> Manifest | None:
         """Return a job that is still at work."""

@@ -62,7 +62,7 @@ class Kubelet:
             return
         pod = change.after.manifest
         if change.before is None:
-            behaviour = self._script.of(pod)
+            behaviour = self._script.of(pod).drawn()
             uid = pod["metadata"]["uid"]
             self._loop.later(
                 behaviour.schedule, partial(_Pod(self, change.key, uid, behaviour).schedule)

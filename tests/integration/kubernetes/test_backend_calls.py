@@ -342,6 +342,22 @@ def test_configure_is_one_call_and_twice_the_same_job(
     ]
 
 
+def test_a_job_is_done_when_its_pod_is(connect: Connect) -> None:
+    """The Job itself says so about a second later."""
+    spec = lesson(
+        endpoint(configuration_type="python"), stages=[{"linux1": "stage0/configs/linux1.py"}]
+    )
+    with FakeCluster(job_seconds=120) as cluster:
+        backend = connect(cluster)
+        start(backend, spec)
+        backend.configure(spec, stage=0, endpoint="linux1", run=1)
+
+        assert wait_until(lambda: observe(backend, spec).jobs["linux1", 1].phase == Phase.SUCCEEDED)
+
+        [job] = objects(cluster, kinds.JOBS).values()
+        assert "conditions" not in job["status"]
+
+
 def test_a_start_in_a_namespace_on_its_way_out_is_refused(
     cluster: FakeCluster, backend: KubernetesBackend
 ) -> None:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Numbers of what is started, asked or imported; times in seconds."""
+    """Numbers of what is started, asked or imported; times in seconds.
+
+    A cluster's pods take ``cluster_seconds`` and up to ``cluster_spread`` times as much more.
+    """
 
     single_starts: int = 120
     burst: int = 50
@@ -20,8 +23,9 @@ class Scale:
     many_lessons: int = 1000
     sandboxes: int = 10
     keystrokes: int = 300
-    cluster_starts: int = 20
-    cluster_seconds: float = 4
+    cluster_starts: int = 40
+    cluster_seconds: float = 2
+    cluster_spread: float = 5
     checked: int = 200
     checked_active: int = 20
     checked_rounds: int = 2
@@ -45,6 +49,7 @@ QUICK = Scale(
     keystrokes=20,
     cluster_starts=2,
     cluster_seconds=0.2,
+    cluster_spread=1,
     checked=6,
     checked_active=2,
     checked_rounds=1,

@@ -200,7 +200,7 @@ def ended(exit_code: int = 2, message: str = "Traceback\n") -> dict[str, Any]:
         ),
         (job(1), [helper(1, RUNNING)], JobObservation(Phase.RUNNING)),
         (job(1), [helper(2, ended())], JobObservation(Phase.STARTING)),
-        (job(1), [helper(1, {"phase": "Succeeded"})], JobObservation(Phase.RUNNING)),
+        (job(1), [helper(1, {"phase": "Succeeded"})], JobObservation(Phase.SUCCEEDED)),
         (job(1, {"Complete": ""}), [], JobObservation(Phase.SUCCEEDED)),
         (
             job(1, {"Failed": "BackoffLimitExceeded"}),
