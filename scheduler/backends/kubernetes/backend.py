@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event, Lock
 from typing import Any
@@ -37,7 +38,7 @@ from scheduler.backends.kubernetes.manifests.limits import QUOTA
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from scheduler.backends.kubernetes.names import namespace_name
 from scheduler.backends.kubernetes.observation import Listed, namespaces_of, observations
-from scheduler.backends.kubernetes.options import current_options
+from scheduler.backends.kubernetes.options import Options, current_options
 from scheduler.backends.kubernetes.resources import RESOURCES
 from scheduler.backends.kubernetes.watching import Watcher
 from syringe_project.kubernetes_environment import KubernetesEnvironment
@@ -79,9 +80,9 @@ class KubernetesBackend(RuntimeBackend):
 
     def ensure(self, spec: EnvironmentSpec) -> None:
         """Create what is missing, pods after all else; repeated, it changes nothing."""
-        options = current_options()
-        namespace, *contents = manifests.environment_manifests(spec, options)
         cluster = self._cluster()
+        options = _with_overhead(current_options(), cluster)
+        namespace, *contents = manifests.environment_manifests(spec, options)
         end = time.monotonic() + _ENSURE_TIMEOUTS * options.settings.timeout_seconds
         self._check_kinds(cluster, contents)
         is_new = self._ensure_namespace(cluster, namespace, options.instance, spec.ref)
@@ -104,10 +105,11 @@ class KubernetesBackend(RuntimeBackend):
         for one in sent:
             one.result()
         # One after the other: servers that charge a quota for several at once begin anew for each.
+        [quota] = (one for one in contents if one["kind"] == "ResourceQuota")
         for pod in contents:
             if pod["kind"] == "Pod":
                 _check_time(end)
-                _create_pod(cluster, pod, options.instance, spec.ref)
+                _create_pod(cluster, pod, quota, options.instance, spec.ref)
 
     def observe(
         self, refs: Sequence[EnvironmentRef]
@@ -266,6 +268,14 @@ def _cluster(environment: KubernetesEnvironment) -> Cluster:
     return Cluster(load, timeout_seconds=environment.timeout_seconds)
 
 
+def _with_overhead(options: Options, cluster: Cluster) -> Options:
+    """Add what only the cluster knows of the RuntimeClass; one that is missing is its to refuse."""
+    name = options.settings.runtime_class
+    found = cluster.read("RuntimeClass", name) if name else None
+    overhead = ((found or {}).get("overhead") or {}).get("podFixed") or {}
+    return replace(options, overhead=overhead)
+
+
 def _check_time(end: float) -> None:
     if time.monotonic() > end:
         raise BackendUnavailable(reason="the API server takes too long for a whole start")
@@ -292,20 +302,29 @@ def _has_pods(cluster: Cluster, namespace: Manifest, ref: EnvironmentRef) -> boo
     )
 
 
-def _create_pod(cluster: Cluster, pod: Manifest, instance: str, ref: EnvironmentRef) -> None:
+def _create_pod(
+    cluster: Cluster, pod: Manifest, quota: Manifest, instance: str, ref: EnvironmentRef
+) -> None:
     try:
         cluster.create(pod)
     except BackendRejected as error:
         if error.reason_code != ReasonCode.NO_CAPACITY:
             raise
         # Where another process was faster, servers look at the quota before they say so.
-        if not _missing(cluster, [pod], instance, ref):
+        present = cluster.list("Pod", labels=environments_selector(instance, [ref])).items
+        if _place(pod) in map(_place, present):
             return
         if f"exceeded quota: {QUOTA}," not in error.detail:
             raise
-        # There is room for the whole lesson in it, so something was charged twice, until the
-        # quota's controller counts again.
-        raise BackendUnavailable(reason=error.detail) from error
+        # There is room for the whole lesson in it. So either something was charged twice, until
+        # the quota's controller counts again, or pods have become more than they were sent as.
+        used = (cluster.apply(quota).get("status") or {}).get("used") or {}
+        if used.get("pods") != str(sum(_is_charged(one, quota) for one in present)):
+            raise BackendUnavailable(reason=error.detail) from error
+        raise BackendRejected(
+            detail=f"{error.detail} (the quota counts no pod that is not there, so the cluster "
+            "adds to what this one asks for: a sidecar, or a limit of its own)"
+        ) from error
 
 
 def _missing(
@@ -313,12 +332,18 @@ def _missing(
 ) -> list[Manifest]:
     """Return those of the pods that do not exist."""
     found = cluster.list("Pod", labels=environments_selector(instance, [ref])).items
-    present = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}
-    return [
-        pod
-        for pod in pods
-        if (pod["metadata"]["namespace"], pod["metadata"]["name"]) not in present
-    ]
+    present = set(map(_place, found))
+    return [pod for pod in pods if _place(pod) not in present]
+
+
+def _place(manifest: Manifest) -> tuple[str, str]:
+    return manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+
+
+def _is_charged(pod: Manifest, quota: Manifest) -> bool:
+    """Say whether a pod counts against a quota: one of its namespace that has not ended."""
+    ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+    return _place(pod)[0] == _place(quota)[0] and not ended
 
 
 def _now() -> datetime:

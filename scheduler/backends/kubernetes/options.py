@@ -1,5 +1,6 @@
 """What manifests depend on beside the lesson, gathered so that they stay pure functions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -16,7 +17,8 @@ class Options:
 
     ``page_key`` makes the host names of web pages unguessable; ``pull_config`` is the text of a
     ``.dockerconfigjson``, empty where images need no credentials. ``page_origins`` are those whose
-    pages may show lessons, as a Content-Security-Policy has them.
+    pages may show lessons, as a Content-Security-Policy has them. ``overhead`` is what the cluster
+    adds to pods of the RuntimeClass.
     """
 
     instance: str
@@ -25,6 +27,7 @@ class Options:
     configuration_timeout_seconds: int = 600
     page_origins: str = "*"
     pull_config: str = field(default="", repr=False)
+    overhead: Mapping[str, str] = field(default_factory=dict)
 
 
 def current_options() -> Options:

@@ -20,6 +20,9 @@ from scheduler.backends.kubernetes import KubernetesBackend
 from scheduler.backends.kubernetes.resources import RESOURCES
 from tests.contract.descriptions import UTILITY, end, endpoint, observe, start
 from tests.fake_kubernetes import FakeCluster, Fault, kinds
+from tests.fake_kubernetes.admission import limits
+from tests.fake_kubernetes.quantities import amount
+from tests.fake_kubernetes.store import Store
 from tests.integration.kubernetes.conftest import Connect, lesson
 
 Call = Callable[[KubernetesBackend, EnvironmentSpec], object]
@@ -203,6 +206,44 @@ def test_a_quota_of_ours_that_was_charged_twice_is_only_for_now_a_lack_of_room(
     cluster.recount()
 
     assert start(backend, spec).phase == Phase.RUNNING
+
+
+def test_a_pod_that_never_fits_into_our_quota_is_refused_at_once(
+    cluster: FakeCluster, backend: KubernetesBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_in = limits.fill_in
+
+    def add_sidecar(store: Store, pod: dict[str, Any]) -> None:
+        pod["spec"]["containers"].append({"name": "sidecar", "image": "mesh"})
+        fill_in(store, pod)
+
+    monkeypatch.setattr(limits, "fill_in", add_sidecar)
+
+    with pytest.raises(BackendRejected, match="exceeded quota: lesson") as raised:
+        backend.ensure(lesson())
+
+    assert raised.value.reason_code == ReasonCode.REJECTED
+    assert "sidecar" in raised.value.detail
+    assert raised.value.told == ""
+
+
+def test_the_overhead_of_the_clusters_runtime_class_fits_into_the_quota(
+    cluster: FakeCluster, connect: Connect
+) -> None:
+    kata = {
+        "metadata": {"name": "kata"},
+        "handler": "kata",
+        "overhead": {"podFixed": {"cpu": "3", "memory": "3Gi"}},
+    }
+    cluster.add(kinds.RUNTIME_CLASSES, kata)
+    backend = connect(cluster, runtime_class="kata")
+    spec = lesson(endpoint("linux1"), endpoint("linux2"))
+
+    assert start(backend, spec).phase == Phase.RUNNING
+
+    [quota] = cluster.store.all(kinds.RESOURCE_QUOTAS).values()
+    used, hard = quota["status"]["used"], quota["spec"]["hard"]
+    assert amount(used["limits.cpu"]) == amount(hard["limits.cpu"])
 
 
 @pytest.mark.parametrize(

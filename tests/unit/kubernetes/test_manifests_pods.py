@@ -15,6 +15,7 @@ from lessons.specs import GUIDE_ENDPOINT
 from scheduler.backends.base import BackendRejected, ConnectionSpec, EndpointSpec, ResourceSpec
 from scheduler.backends.kubernetes.manifests import environment_manifests
 from scheduler.backends.kubernetes.manifests.amounts import amount, amount_text
+from scheduler.backends.kubernetes.manifests.limits import resource_quota
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from tests.curricula import REAL_CURRICULUM
 from tests.unit.kubernetes.descriptions import (
@@ -451,11 +452,27 @@ def test_the_quota_forbids_what_leads_outside() -> None:
     assert quota(endpoint())["services.nodeports"] == "0"
 
 
-def test_the_quota_leaves_room_for_the_overhead_of_a_runtime_class() -> None:
-    plain, sandboxed = quota(endpoint()), quota(endpoint(), runtime_class="kata")
+def test_the_quota_leaves_room_for_the_overhead_of_each_pod_of_a_runtime_class() -> None:
+    spec = environment(endpoint("a", configuration_type="python"), endpoint("b", flavor="trusted"))
+    overhead = {"cpu": "250m", "memory": "160Mi", "example.com/device": "1"}
 
-    assert amount(sandboxed["limits.memory"]) > amount(plain["limits.memory"])
-    assert amount(sandboxed["requests.cpu"]) > amount(plain["requests.cpu"])
+    def hard(overhead: dict[str, str]) -> dict[str, str]:
+        made = resource_quota(spec, replace(options(runtime_class="kata"), overhead=overhead))
+        return made["spec"]["hard"]  # type: ignore[no-any-return]
+
+    more = {
+        key: amount(text) - amount(hard({})[key])
+        for key, text in hard(overhead).items()
+        if text != hard({})[key]
+    }
+
+    # That of the untrusted endpoint and that of its job.
+    assert more == {
+        "requests.cpu": amount("500m"),
+        "limits.cpu": amount("500m"),
+        "requests.memory": amount("320Mi"),
+        "limits.memory": amount("320Mi"),
+    }
 
 
 def test_what_names_no_resources_gets_the_usual_ones() -> None:

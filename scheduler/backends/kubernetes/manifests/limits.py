@@ -7,17 +7,12 @@ from scheduler.backends.kubernetes.manifests.amounts import (
     total,
 )
 from scheduler.backends.kubernetes.manifests.metadata import metadata
+from scheduler.backends.kubernetes.manifests.privileges import runtime_class
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from scheduler.backends.kubernetes.options import Options
 
-# A RuntimeClass may add an overhead to every pod, which counts against the quota. Only the
-# cluster knows how much; this is twice that of Kata Containers.
-_OVERHEAD: Manifest = {
-    "requests": {"cpu": "500m", "memory": "512Mi"},
-    "limits": {"cpu": "500m", "memory": "512Mi"},
-}
-
 _CHECKS_AT_ONCE = 3
+_COUNTED = {"cpu", "memory", "ephemeral-storage"}
 
 QUOTA = "lesson"
 """Its name."""
@@ -39,23 +34,30 @@ def resource_quota(spec: EnvironmentSpec, options: Options) -> Manifest:
     jobs += [container_resources(ResourceSpec(), options.settings)] * min(
         _CHECKS_AT_ONCE, len(spec.lesson.hidden)
     )
-    pods = len(endpoints) + len(jobs)
-    overhead = [_OVERHEAD] * pods if options.settings.runtime_class else []
+    flavors = [endpoint.image.flavor for endpoint in spec.lesson.endpoints]
+    flavors += ["untrusted"] * len(jobs)
+    overheads = [_overhead(options) for flavor in flavors if runtime_class(flavor, options)]
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
         "metadata": metadata(QUOTA, spec, options),
         "spec": {
             "hard": {
-                **total([*endpoints, *jobs, *overhead]),
+                **total([*endpoints, *jobs, *overheads]),
                 "persistentvolumeclaims": "0",
-                "pods": str(pods),
+                "pods": str(len(flavors)),
                 "services": str(len(endpoints)),
                 "services.loadbalancers": "0",
                 "services.nodeports": "0",
             }
         },
     }
+
+
+def _overhead(options: Options) -> Manifest:
+    """Return what a RuntimeClass adds to a pod, of which quotas count this."""
+    counted = {name: text for name, text in options.overhead.items() if name in _COUNTED}
+    return {"requests": counted, "limits": counted}
 
 
 def limit_range(spec: EnvironmentSpec, options: Options) -> Manifest:
