@@ -332,18 +332,20 @@ def test_every_process_waits_for_the_migrations(manifests):
         assert "manage.py migrate --check" in waiting, name
 
 
-def confined():
-    return render({**VALUE_SETS["production"], "lessons": {"admissionPolicy": True}})
+def confined(*, forced=False):
+    lessons = {"admissionPolicy": True, "forceFinalize": forced}
+    return render({**VALUE_SETS["production"], "lessons": lessons})
 
 
 @pytest.mark.parametrize("version", ["1.30", NEWEST])
 def test_the_admission_policies_are_valid(version):
-    for manifest in confined():
+    for manifest in confined(forced=True):
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def test_the_account_of_lessons_is_kept_to_their_namespaces():
-    manifests = confined()
+@pytest.mark.parametrize("forced", [False, True])
+def test_the_account_of_lessons_is_kept_to_their_namespaces(forced):
+    manifests = confined(forced=forced)
     policies = [m for m in manifests if m["kind"] == "ValidatingAdmissionPolicy"]
     bound = {
         m["spec"]["policyName"]: m["spec"]["validationActions"]
@@ -371,6 +373,7 @@ def test_the_account_of_lessons_is_kept_to_their_namespaces():
         for verb in rule["verbs"]
         if verb in {"create", "patch", "update", "delete"}
     }
+    assert (("", "namespaces/finalize", "update") in written) is forced
     assert written <= covered
 
 
@@ -415,6 +418,23 @@ def test_who_may_connect_to_whom():
         assert {"to": [lessons]} not in policy(component)["egress"]
     data = [{"protocol": "TCP", "port": 5432}, {"protocol": "TCP", "port": 6379}]
     assert {"to": [{"ipBlock": {"cidr": "10.9.0.0/24"}}], "ports": data} in policy("web")["egress"]
+
+
+@pytest.mark.parametrize(("text", "ports"), [("", [53]), ("[5353]", [5353]), ("[53, 54]", [53, 54])])
+def test_our_pods_and_those_of_lessons_reach_the_same_dns(text, ports):
+    settings = {"SYRINGE_KUBERNETES_DNS_PORTS": text} if text else {}
+    manifests = render({**SECRET, "settings": settings})
+    expected = [
+        {"protocol": protocol, "port": port} for port in ports for protocol in ("UDP", "TCP")
+    ]
+
+    options = lesson.options(**({"dns_ports": ports} if text else {}))
+    made = environment_manifests(lesson.environment(), options)
+    isolation = lesson.of_kind(made, "NetworkPolicy")["isolation"]["spec"]
+    assert isolation["egress"][1]["ports"] == expected
+    for component in ("web", "worker", "watcher", "migrations"):
+        policy = named(manifests, "NetworkPolicy", f"syringe-{component}")
+        assert policy["spec"]["egress"][0]["ports"] == expected
 
 
 def test_web_believes_whoever_connects_only_where_that_is_the_gateway():
