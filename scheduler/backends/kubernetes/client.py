@@ -35,6 +35,9 @@ _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"
 _CHUNK = 1 << 16
 
+WATCH_GRACE_SECONDS = 2.0
+"""What a watch may take to begin, and again to end after the time that was asked for."""
+
 PAGE_SIZE = 500
 """Objects in one answer of a list by pages, as the official tools have it."""
 
@@ -261,11 +264,14 @@ class Cluster:
     ) -> Iterator[WatchEvent]:
         """Yield what changes after a list's resource version, until the time is over.
 
-        Raise Expired where the version is too old to go on from. Closing the iterator ends the
-        call.
+        Raise Expired where the version is too old to go on from, BackendUnavailable soon after
+        that time where the server does not end the stream. Closing the iterator ends the call.
         """
         resource = RESOURCES[kind]
         action = f"watching {resource.plural}"
+        # Until then, silence between two events is all right.
+        longest = timeout_seconds + WATCH_GRACE_SECONDS
+        end = time.monotonic() + WATCH_GRACE_SECONDS + longest
         response = self._open(
             "GET",
             resource.path(),
@@ -276,14 +282,13 @@ class Cluster:
                 "resourceVersion": resource_version,
                 "timeoutSeconds": str(timeout_seconds),
             },
-            # The server ends the stream; until then, silence between two events is all right.
-            read_seconds=timeout_seconds + self._timeout_seconds,
+            limits=(min(self._timeout_seconds, WATCH_GRACE_SECONDS), longest),
         )
         try:
             if response.status != 200:
                 answer = _Answer(response.status, response.headers, response.read(_CHUNK))
                 self._object(answer, action, resource)
-            for line in _lines(response):
+            for line in _lines(response, end):
                 yield _event(line, action, resource)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _not_reached(error) from error
@@ -323,7 +328,7 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         body: Manifest | None = None,
         content_type: str = _JSON,
-        read_seconds: float | None = None,
+        limits: tuple[float, float] | None = None,
     ) -> urllib3.HTTPResponse:
         api = self._api()
         headers = {**api.default_headers, "Accept": _JSON}
@@ -339,14 +344,13 @@ class Cluster:
             raise BackendUnavailable(
                 reason=f"the cluster's credentials are not readable: {_first_line(error)}"
             ) from error
-        seconds = read_seconds or self._timeout_seconds
         try:
             response: urllib3.HTTPResponse = api.rest_client.request(  # type: ignore[no-untyped-call]
                 method,
                 url,
                 headers=headers,
                 body=body,
-                _request_timeout=(self._timeout_seconds, seconds),
+                _request_timeout=limits or (self._timeout_seconds, self._timeout_seconds),
             ).response
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise _not_reached(error) from error
@@ -397,11 +401,23 @@ def _not_reached(error: Exception) -> BackendUnavailable:
     )
 
 
-def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
+def _lines(response: urllib3.HTTPResponse, end: float) -> Iterator[bytes]:
     rest = b""
+    _limit(response, end)
     while part := response.read1(_CHUNK):
         *lines, rest = (rest + part).split(b"\n")
         yield from filter(None, lines)
+        _limit(response, end)
+
+
+def _limit(response: urllib3.HTTPResponse, end: float) -> None:
+    """Let the next packet come until ``end``: a socket's own limit begins anew with each."""
+    remaining = end - time.monotonic()
+    if remaining <= 0:
+        raise BackendUnavailable(reason="the API server does not end a watch")
+    sock = getattr(response.connection, "sock", None)
+    if sock is not None:
+        sock.settimeout(remaining)
 
 
 def _event(line: bytes, action: str, resource: Resource) -> WatchEvent:

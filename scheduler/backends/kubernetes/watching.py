@@ -26,8 +26,11 @@ from syringe_project.environment import touch_heartbeat_file
 logger = logging.getLogger(__name__)
 
 KINDS = ("Namespace", "Pod", "Job")
-RELIST_SECONDS = (20.0, 30.0)
-"""A list at least every 30 s; drawn anew each time, so that many watchers do not list at once."""
+RELIST_SECONDS = (20.0, 25.0)
+"""A list at least every 30 s, even where a watch does not notice that its connection is dead.
+
+Drawn anew each time, so that many watchers do not list at once.
+"""
 
 GIVE_UP_SECONDS = 60.0
 """Who could neither list nor watch for so long ends, and its supervisor knows.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import yaml
 
 from scheduler.backends.base import BackendRejected, BackendUnavailable
 from scheduler.backends.kubernetes import KubernetesBackend
-from scheduler.backends.kubernetes.client import Cluster, load_api
+from scheduler.backends.kubernetes import client as client_module
+from scheduler.backends.kubernetes.client import WATCH_GRACE_SECONDS, Cluster, load_api
 from scheduler.backends.kubernetes.failures import Expired
+from scheduler.backends.kubernetes.watching import RELIST_SECONDS
 from syringe_project.kubernetes_environment import KubernetesEnvironment
 from tests.contract.descriptions import wait_until
 from tests.fake_kubernetes import FakeCluster, Fault, kinds
@@ -342,6 +344,44 @@ def test_a_watch_from_too_long_ago_has_expired(cluster: FakeCluster, api: Cluste
 
     with pytest.raises(Expired):
         list(api.watch("Namespace", labels="a=b", resource_version=version, timeout_seconds=1))
+
+
+@pytest.mark.parametrize("talks", [True, False])
+def test_a_watch_that_its_server_does_not_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, talks: bool
+) -> None:
+    """Each packet would let the socket wait as long as the first."""
+    monkeypatch.setattr(client_module, "WATCH_GRACE_SECONDS", 0.2)
+    over = threading.Event()
+    bookmark = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n'
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        sent = 0
+        with suppress(OSError):
+            while not over.wait(0.1 if sent else 0.9):
+                if talks or not sent:
+                    request.wfile.write(b"%x\r\n%s\r\n" % (len(bookmark), bookmark))
+                sent += 1
+
+    begin = time.monotonic()
+    with something_else(tmp_path / "kubeconfig", answer) as path:
+        watch = client(path).watch("Pod", labels="a=b", resource_version="1", timeout_seconds=1)
+        try:
+            with pytest.raises(BackendUnavailable):
+                list(watch)
+            took = time.monotonic() - begin
+        finally:
+            over.set()
+
+    # By the socket's own limit the silent one would take 0.9 s and 1.2 s, the other for ever.
+    assert took < 2
+
+
+def test_no_watch_puts_off_the_next_list_for_more_than_thirty_seconds() -> None:
+    assert RELIST_SECONDS[1] + 2 * WATCH_GRACE_SECONDS < 30
 
 
 def test_a_watch_that_breaks_off_is_unavailable(cluster: FakeCluster, api: Cluster) -> None:

@@ -420,7 +420,9 @@ def test_who_may_connect_to_whom():
     assert {"to": [{"ipBlock": {"cidr": "10.9.0.0/24"}}], "ports": data} in policy("web")["egress"]
 
 
-@pytest.mark.parametrize(("text", "ports"), [("", [53]), ("[5353]", [5353]), ("[53, 54]", [53, 54])])
+@pytest.mark.parametrize(
+    ("text", "ports"), [("", [53]), ("[5353]", [5353]), ("[53, 54]", [53, 54])]
+)
 def test_our_pods_and_those_of_lessons_reach_the_same_dns(text, ports):
     settings = {"SYRINGE_KUBERNETES_DNS_PORTS": text} if text else {}
     manifests = render({**SECRET, "settings": settings})
