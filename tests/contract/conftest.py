@@ -26,6 +26,7 @@ from tests.contract.descriptions import (
 )
 from tests.contract.real_cluster import bundle_service, kubeconfig_of_run
 from tests.fake_kubernetes import FakeCluster
+from tests.granted_clusters import granted_cluster
 
 
 @dataclass
@@ -111,8 +112,8 @@ def kind(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Itera
 
 @pytest.fixture
 def fake_cluster() -> Iterator[FakeCluster]:
-    """Return an empty fake cluster."""
-    with FakeCluster() as cluster:
+    """Return an empty fake cluster, with no more rights than the chart grants."""
+    with granted_cluster() as cluster:
         yield cluster
 
 

@@ -64,6 +64,7 @@ class Api:
         self._pages: OrderedDict[str, tuple[int, list[Entry]]] = OrderedDict()
         self.logs: dict[Key, str] = {}
         self.bugs: list[Exception] = []
+        self.refused: list[str] = []
 
     def handle(self, request: Request, target: Target, user: str, rights: Authorizer) -> Response:
         """Answer a request of a known user, or raise ApiError."""
@@ -72,7 +73,7 @@ class Api:
             return self._discovery.answer(target.path)
         if not rights.allows(action):
             resource = Kind(action.group, "", "", action.resource)
-            raise forbidden(resource, action.name, refusal(user, action))
+            raise self._refuse(resource, user, action)
         if action.resource == "selfsubjectaccessreviews":
             return self._review(request, rights)
         kind = target.kind
@@ -361,7 +362,12 @@ class Api:
         key = (action.namespace if kind.namespaced else "", action.name)
         wanted = Attributes("create", action.group, action.resource, "", action.namespace, "")
         if self.store.get(kind, key) is None and not rights.allows(wanted):
-            raise forbidden(kind, action.name, refusal(user, wanted))
+            raise self._refuse(kind, user, wanted)
+
+    def _refuse(self, kind: Kind, user: str, action: Attributes) -> ApiError:
+        why = refusal(user, action)
+        self.refused.append(why)
+        return forbidden(kind, action.name, why)
 
     def _delete(self, kind: Kind, key: Key, request: Request, target: Target) -> Response:
         if target.action.subresource:

@@ -142,6 +142,11 @@ class FakeCluster:
         """Where the API is."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    @property
+    def refused(self) -> list[str]:
+        """What somebody tried without the right to it."""
+        return list(self._api.refused)
+
     def kubeconfig(self, path: Path) -> Path:
         """Write a kubeconfig of the cluster's user, and return its path."""
         config = {

@@ -11,14 +11,15 @@ from scheduler.backends.base import EnvironmentSpec
 from scheduler.backends.kubernetes import KubernetesBackend
 from tests.contract.descriptions import environment
 from tests.fake_kubernetes import FakeCluster
+from tests.granted_clusters import granted_cluster
 
 Connect = Callable[..., KubernetesBackend]
 
 
 @pytest.fixture
 def cluster() -> Iterator[FakeCluster]:
-    """Return an empty cluster."""
-    with FakeCluster() as cluster:
+    """Return an empty cluster, with no more rights than the chart grants."""
+    with granted_cluster() as cluster:
         yield cluster
 
 

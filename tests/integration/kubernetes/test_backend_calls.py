@@ -6,6 +6,7 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import Any
@@ -26,7 +27,8 @@ from scheduler.backends.kubernetes import KubernetesBackend, client
 from scheduler.backends.kubernetes.manifests import environment_manifests
 from scheduler.backends.kubernetes.names import namespace_name
 from scheduler.backends.kubernetes.options import current_options
-from tests.contract.descriptions import SHELL, endpoint, observe, start, wait_until
+from scheduler.backends.kubernetes.resources import RESOURCES
+from tests.contract.descriptions import SHELL, end, endpoint, observe, start, wait_until
 from tests.fake_kubernetes import FakeCluster, Fault, defaults, kinds
 from tests.integration.kubernetes.conftest import Connect, lesson
 
@@ -69,6 +71,51 @@ def test_a_start_keeps_to_its_budget(
 
     pages = endpoints
     assert len(cluster.calls) <= 12 + 2 * endpoints + connections + pages - SPARE_CALLS
+
+
+def test_all_that_a_lesson_may_have_is_within_the_rights_of_the_chart(
+    cluster: FakeCluster, connect: Connect, tmp_path: Path
+) -> None:
+    pull_config = tmp_path / "registry.json"
+    pull_config.write_text('{"auths": {"registry.test": {"auth": "c29tZWJvZHk6c2VjcmV0"}}}')
+    cluster.add(kinds.RUNTIME_CLASSES, {"metadata": {"name": "gvisor"}, "handler": "runsc"})
+    backend = connect(
+        cluster,
+        ingress_domain="lessons.test",
+        pull_config_file=pull_config,
+        runtime_class="gvisor",
+        egress="internet",
+    )
+    spec = lesson(
+        endpoint("linux1", presentations=(SHELL, WEB), configuration_type="python"),
+        endpoint("linux2"),
+        connections=[ConnectionSpec("linux1", "linux2")],
+        stages=[{"linux1": "stage0/configs/linux1.py"}],
+        hidden=("stage0/checks/one.py",),
+    )
+
+    start(backend, spec)
+    backend.configure(spec, stage=0, endpoint="linux1", run=1)
+    backend.run_check(
+        spec,
+        stage=0,
+        slug="one",
+        endpoint="linux1",
+        path="stage0/checks/one.py",
+        language="python",
+        environment={},
+        timeout_seconds=5,
+        run=1,
+    )
+
+    assert wait_until(lambda: observe(backend, spec).jobs["linux1", 1].phase == Phase.SUCCEEDED)
+    assert end(backend, spec.ref)
+    written = {call.resource for call in cluster.calls if call.verb in {"create", "patch"}}
+    assert written == {
+        resource.plural for resource in RESOURCES.values() if "create" in resource.verbs
+    }
+    assert len(cluster.calls.matching(verb="patch", resource="secrets")) == 2
+    assert cluster.refused == []
 
 
 def test_an_observation_costs_three_calls_for_one_or_a_hundred(

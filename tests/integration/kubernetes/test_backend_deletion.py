@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,17 @@ from scheduler.backends.base import BackendUnavailable, Phase
 from scheduler.backends.kubernetes import KubernetesBackend, deletion
 from tests.contract.descriptions import end, observe, start, wait_until
 from tests.fake_kubernetes import FakeCluster, kinds
+from tests.granted_clusters import granted_cluster
 from tests.integration.kubernetes.conftest import Connect, lesson
 
 HOLD = "example.com/never-removed"
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeCluster]:
+    """Return an empty cluster, whose account may force namespaces to go."""
+    with granted_cluster(force_finalize=True) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -40,6 +40,13 @@ def client(kubeconfig: Path, *, seconds: float = 5.0, connections: int = 4) -> C
 
 
 @pytest.fixture
+def cluster() -> Iterator[FakeCluster]:
+    """Return an empty cluster with every right, as the client can more than the backend does."""
+    with FakeCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
 def api(cluster: FakeCluster, tmp_path: Path) -> Cluster:
     return client(cluster.kubeconfig(tmp_path / "kubeconfig"))
 

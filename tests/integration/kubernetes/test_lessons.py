@@ -10,9 +10,9 @@ import pytest
 
 from tests.fake_kubernetes import FakeCluster, Fault, image_missing
 from tests.fake_kubernetes.kinds import NAMESPACES, PODS
+from tests.granted_clusters import granted_cluster
 from tests.load.bench.learners import Learner, RequestRefused
 from tests.stack import KUBERNETES, Stack, wait_until
-from tests.unit.docker.conftest import VALUE_SETS, named, render
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("kubernetes-stack")]
 
@@ -68,8 +68,7 @@ def write_curriculum(root: Path, *slugs: str) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[FakeCluster]:
-    role = named(render(VALUE_SETS["least"]), "ClusterRole")
-    with FakeCluster(rules=role["rules"], listen=True) as cluster:
+    with granted_cluster(listen=True) as cluster:
         yield cluster
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from scheduler.backends.kubernetes.resources import RESOURCES
 from tests.fake_kubernetes import FakeCluster, kinds
+from tests.granted_clusters import granted_cluster
 from tests.integration.kubernetes.conftest import Connect
 
 INGRESS_CLASS = {"metadata": {"name": "nginx"}, "spec": {"controller": "example.com/nginx"}}
@@ -26,12 +27,16 @@ def rules(*without: tuple[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_good_cluster_has_no_problem(cluster: FakeCluster, connect: Connect) -> None:
-    cluster.add(kinds.INGRESS_CLASSES, INGRESS_CLASS)
-    cluster.add(kinds.RUNTIME_CLASSES, RUNTIME_CLASS)
-    backend = connect(cluster, ingress_class="nginx", runtime_class="gvisor", force_finalize=True)
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_good_cluster_has_no_problem(connect: Connect, *, forced: bool) -> None:
+    with granted_cluster(force_finalize=forced) as cluster:
+        cluster.add(kinds.INGRESS_CLASSES, INGRESS_CLASS)
+        cluster.add(kinds.RUNTIME_CLASSES, RUNTIME_CLASS)
+        backend = connect(
+            cluster, ingress_class="nginx", runtime_class="gvisor", force_finalize=forced
+        )
 
-    assert list(backend.preflight()) == []
+        assert list(backend.preflight()) == []
 
 
 def test_an_old_cluster_is_to_be_upgraded(

@@ -25,6 +25,7 @@ from scheduler.backends.kubernetes.watching import KINDS, Watcher, appearance
 from tests.contract.descriptions import end, endpoint, environment, observe, wait_until
 from tests.fake_kubernetes import FakeCluster, Fault, crash_loop
 from tests.fake_kubernetes.kinds import PODS
+from tests.granted_clusters import granted_cluster
 from tests.stack import ROOT
 
 QUICK = (2.0, 2.5)
@@ -47,7 +48,7 @@ class Woken:
 
 @pytest.fixture
 def cluster() -> Iterator[FakeCluster]:
-    with FakeCluster(bookmark_seconds=0.2) as cluster:
+    with granted_cluster(bookmark_seconds=0.2) as cluster:
         yield cluster
 
 
