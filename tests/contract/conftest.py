@@ -99,7 +99,7 @@ def kind(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Itera
             # Runs on one cluster at once do not meet.
             home = f"contract-{uuid4().hex[:8]}"
             service = request.getfixturevalue("real_bundles")
-            settings.SYRINGE_KUBERNETES = service.settings(settings.SYRINGE_KUBERNETES)
+            settings.SYRINGE_KUBERNETES = service.settings
             impossible = environment(endpoint("no host name"))
             # A start is a dozen calls, and the cluster may be far away.
             kind = Kind(KubernetesBackend(), impossible, enter_instance, service.url, 180.0, 10.0)

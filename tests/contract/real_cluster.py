@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,10 +17,11 @@ from syringe_project.kubernetes_environment import KubernetesEnvironment
 from tests.contract.descriptions import wait_until
 
 _PORT = 8080
-_IMAGES = {
+_USUAL: dict[str, Any] = {
     # Runs until it is told to end, which is all that this suite asks of an endpoint.
     "image": "registry.k8s.io/pause:3.10",
     "configurator_image": "python:3.12-alpine",
+    "timeout_seconds": 10.0,
 }
 
 
@@ -33,11 +35,18 @@ def kubeconfig_of_run(config: pytest.Config) -> str:
     return kubeconfig
 
 
+def settings_of_run(kubeconfig: str) -> KubernetesEnvironment:
+    """Return settings for the cluster: the usual ones, and what a file says that differs there."""
+    given = KubernetesEnvironment(_env_file=os.environ.get("CLUSTER_SETTINGS"))  # type: ignore[call-arg]
+    usual = {name: value for name, value in _USUAL.items() if name not in given.model_fields_set}
+    return given.model_copy(update={**usual, "kubeconfig": kubeconfig})
+
+
 @dataclass(frozen=True)
 class BundleService:
     """Serves lessons' folders in a namespace of its own."""
 
-    kubeconfig: str
+    usual: KubernetesEnvironment
     namespace: str
 
     @property
@@ -45,25 +54,22 @@ class BundleService:
         """Where the folders are, each named by its SHA-256."""
         return f"http://bundles.{self.namespace}:{_PORT}"
 
-    def settings(self, usual: KubernetesEnvironment) -> KubernetesEnvironment:
-        """Return settings for the cluster, with this as the bundle service."""
+    @property
+    def settings(self) -> KubernetesEnvironment:
+        """Settings for the cluster, with this as the bundle service."""
         label = {"kubernetes.io/metadata.name": self.namespace}
-        return usual.model_copy(
-            update={
-                **_IMAGES,
-                "kubeconfig": self.kubeconfig,
-                "timeout_seconds": 10.0,
-                "bundle_peers": [{"namespaceSelector": {"matchLabels": label}}],
-            }
-        )
+        peers = [{"namespaceSelector": {"matchLabels": label}}]
+        return self.usual.model_copy(update={"bundle_peers": peers})
 
 
 @contextmanager
 def bundle_service(kubeconfig: str, *specs: EnvironmentSpec) -> Iterator[BundleService]:
     """Serve the folders of these lessons until the end, then remove the namespace."""
-    service = BundleService(kubeconfig, f"syringe-contract-{uuid4().hex[:8]}")
-    settings = KubernetesEnvironment(_env_file=None, kubeconfig=kubeconfig)  # type: ignore[call-arg]
-    cluster = Cluster(lambda: load_api(settings, connections=1), timeout_seconds=10)
+    settings = settings_of_run(kubeconfig)
+    service = BundleService(settings, f"syringe-contract-{uuid4().hex[:8]}")
+    cluster = Cluster(
+        lambda: load_api(settings, connections=1), timeout_seconds=settings.timeout_seconds
+    )
     # Whatever the cluster's own level is, this one is admitted.
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     created = cluster.create(
@@ -75,7 +81,7 @@ def bundle_service(kubeconfig: str, *specs: EnvironmentSpec) -> Iterator[BundleS
     )
     assert created is not None
     try:
-        for manifest in _contents(service.namespace, specs):
+        for manifest in _contents(service, specs):
             cluster.create(manifest)
         # A node that has never seen the image pulls it first, and lessons ask only for so long.
         assert wait_until(lambda: _is_ready(cluster, service.namespace), 180), "httpd is not Ready"
@@ -91,8 +97,8 @@ def _is_ready(cluster: Cluster, namespace: str) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
-def _contents(namespace: str, specs: Sequence[EnvironmentSpec]) -> list[Manifest]:
-    metadata = {"name": "bundles", "namespace": namespace, "labels": {"app": "bundles"}}
+def _contents(service: BundleService, specs: Sequence[EnvironmentSpec]) -> list[Manifest]:
+    metadata = {"name": "bundles", "namespace": service.namespace, "labels": {"app": "bundles"}}
     folders = {
         spec.lesson.bundle_sha256: base64.b64encode(spec.read_bundle()).decode() for spec in specs
     }
@@ -121,7 +127,8 @@ def _contents(namespace: str, specs: Sequence[EnvironmentSpec]) -> list[Manifest
                 "containers": [
                     {
                         "name": "httpd",
-                        "image": "busybox:1.37",
+                        # That of the fetch is a busybox, too.
+                        "image": service.usual.fetch_image,
                         "securityContext": {
                             "allowPrivilegeEscalation": False,
                             "capabilities": {"drop": ["ALL"]},
@@ -131,6 +138,8 @@ def _contents(namespace: str, specs: Sequence[EnvironmentSpec]) -> list[Manifest
                         "volumeMounts": [{"name": "bundles", "mountPath": "/bundles"}],
                     }
                 ],
+                "nodeSelector": service.usual.node_selector,
+                "tolerations": service.usual.tolerations,
                 "volumes": [{"name": "bundles", "secret": {"secretName": "bundles"}}],
             },
         },
