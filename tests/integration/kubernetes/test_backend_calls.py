@@ -115,6 +115,11 @@ def test_all_that_a_lesson_may_have_is_within_the_rights_of_the_chart(
         resource.plural for resource in RESOURCES.values() if "create" in resource.verbs
     }
     assert len(cluster.calls.matching(verb="patch", resource="secrets")) == 2
+    for call in cluster.calls:
+        if call.verb in {"create", "patch"}:
+            # What is ours among an object's fields is told by this name alone.
+            assert call.query["fieldManager"] == "syringe"
+            assert call.query["fieldValidation"] == "Strict"
     assert cluster.refused == []
 
 

@@ -39,14 +39,12 @@ def test_a_good_cluster_has_no_problem(connect: Connect, *, forced: bool) -> Non
         assert list(backend.preflight()) == []
 
 
-def test_an_old_cluster_is_to_be_upgraded(
-    cluster: FakeCluster, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("scheduler.backends.kubernetes.preflight.OLDEST_VERSION", (1, 99))
+@pytest.mark.parametrize(("version", "is_old"), [("1.28", True), ("1.29", False)])
+def test_an_old_cluster_is_to_be_upgraded(connect: Connect, version: str, *, is_old: bool) -> None:
+    with granted_cluster(version=version) as cluster:
+        problems = list(connect(cluster).preflight())
 
-    (problem,) = connect(cluster).preflight()
-
-    assert "upgrade it to 1.99" in problem
+    assert [f"{version}: upgrade it to 1.29" in problem for problem in problems] == [True] * is_old
 
 
 def test_a_cluster_that_is_not_there(cluster: FakeCluster, connect: Connect) -> None:

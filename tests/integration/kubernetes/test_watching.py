@@ -21,10 +21,10 @@ from scheduler.backends.base import BackendUnavailable, Phase
 from scheduler.backends.kubernetes import KubernetesBackend
 from scheduler.backends.kubernetes.client import Cluster, load_api
 from scheduler.backends.kubernetes.labels import LIVELESSON
-from scheduler.backends.kubernetes.watching import KINDS, Watcher, appearance
+from scheduler.backends.kubernetes.watching import KINDS, Watcher, _Follower, appearance
 from tests.contract.descriptions import end, endpoint, environment, observe, wait_until
 from tests.fake_kubernetes import FakeCluster, Fault, crash_loop
-from tests.fake_kubernetes.kinds import PODS
+from tests.fake_kubernetes.kinds import NAMESPACES, PODS
 from tests.granted_clusters import granted_cluster
 from tests.stack import ROOT
 
@@ -38,6 +38,7 @@ class Woken:
         self.ids: list[UUID] = []
         self.errors: list[BackendUnavailable] = []
         self.signs_of_life = 0
+        self.followers: list[_Follower] = []
 
     def __call__(self, live_lesson_ids: Collection[UUID]) -> None:
         self.ids += live_lesson_ids
@@ -82,6 +83,7 @@ def watching(
         give_up_seconds=give_up_seconds,
         show_life=woken.show_life,
     )
+    woken.followers = watcher._followers
 
     def run() -> None:
         try:
@@ -182,6 +184,24 @@ def test_it_goes_on_where_it_was_after_lost_connections(
         backend.ensure(spec)
         assert wait_until(lambda: spec.ref.live_lesson_id in woken.ids)
         assert wait_until(lambda: watches(cluster) >= begun + len(KINDS))
+
+    assert lists_of_pods(cluster) == 1
+
+
+def test_bookmarks_spare_a_list_where_what_changed_was_nothing_of_ours(
+    cluster: FakeCluster, backend: KubernetesBackend, settings: Any
+) -> None:
+    spec = environment()
+
+    with watching(cluster, settings) as woken:
+        cluster.add(NAMESPACES, {"metadata": {"name": "stranger"}})
+        cluster.settle()
+        newest = str(cluster.store.version)
+        assert wait_until(lambda: {one._version for one in woken.followers} == {newest})
+        cluster.compact()
+        cluster.drop_connections()
+        backend.ensure(spec)
+        assert wait_until(lambda: spec.ref.live_lesson_id in woken.ids)
 
     assert lists_of_pods(cluster) == 1
 

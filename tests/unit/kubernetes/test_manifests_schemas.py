@@ -18,7 +18,11 @@ from curriculum.rows import lesson_spec as lesson_dict
 from curriculum.validation import check_curriculum
 from lessons.specs import with_guide_endpoint
 from scheduler.backends.base import ConnectionSpec, EnvironmentRef, EnvironmentSpec, ResourceSpec
-from scheduler.backends.kubernetes.manifests import configuration_job, environment_manifests
+from scheduler.backends.kubernetes.manifests import (
+    check_job,
+    configuration_job,
+    environment_manifests,
+)
 from scheduler.backends.kubernetes.manifests.types import Manifest
 from scheduler.backends.kubernetes.names import is_dns_label
 from scheduler.specs import lesson_spec
@@ -89,7 +93,7 @@ def lessons_of(folder: Path) -> Iterator[EnvironmentSpec]:
 
 
 def everything_of(spec: EnvironmentSpec, settings: dict[str, Any]) -> list[Manifest]:
-    """Return an environment's objects with the jobs of every stage."""
+    """Return an environment's objects with the jobs of every stage, and checks of endpoints."""
     chosen = options(**settings)
     jobs = [
         configuration_job(spec, stage=number, endpoint=found.name, run=number, options=chosen)
@@ -97,7 +101,23 @@ def everything_of(spec: EnvironmentSpec, settings: dict[str, Any]) -> list[Manif
         for found in spec.lesson.endpoints
         if found.configuration_type and found.name in stage.configurations
     ]
-    return [*environment_manifests(spec, chosen), *jobs]
+    checks = [
+        check_job(
+            spec,
+            stage=number,
+            slug=f"judge-{found.name}-by-{language}",
+            endpoint=found.name,
+            path="stage0/checks/one",
+            language=language,
+            environment={"EXPECTED": "$(HOME) 7"},
+            timeout_seconds=2.5,
+            run=1,
+            options=chosen,
+        )
+        for number, language in enumerate(("python", "ansible"))
+        for found in spec.lesson.endpoints
+    ]
+    return [*environment_manifests(spec, chosen), *jobs, *checks]
 
 
 def check(manifests: list[Manifest]) -> None:

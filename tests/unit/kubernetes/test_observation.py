@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -101,6 +101,17 @@ def test_a_pods_address_and_ports_are_where_its_endpoint_is() -> None:
             "linux1": EndpointObservation(phase=Phase.RUNNING, host="10.0.0.1", ports={22: 22})
         },
     )
+
+
+@pytest.mark.parametrize(("seconds", "is_said"), [(89, False), (91, True)])
+def test_what_holds_up_an_end_is_said_after_ninety_seconds(seconds: int, is_said: bool) -> None:
+    since = (NOW - timedelta(seconds=seconds)).isoformat()
+    ending = namespace(metadata={"deletionTimestamp": since, "finalizers": ["example.com/kept"]})
+
+    seen = observe([ending], [pod()])
+
+    assert seen.phase == Phase.DELETING
+    assert ("example.com/kept" in seen.message) is is_said
 
 
 def test_pods_of_other_attempts_and_namespaces_are_nobodys() -> None:
