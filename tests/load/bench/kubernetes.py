@@ -53,6 +53,7 @@ _REAL_CONFIGURATOR = "python:3.12-slim-bookworm"
 
 _ANYBODY = json.dumps([{"ipBlock": {"cidr": "0.0.0.0/0"}}])
 _WITH, _WITHOUT = 300, 1500
+_START_CALLS, _LOOK_CALLS = 12 + 3, 3
 _CALL_SECONDS = 0.01
 """How long the fake cluster thinks about each call: a real server asks etcd and its webhooks."""
 _JOB_SECONDS = 1
@@ -77,10 +78,18 @@ specs = [
 ]
 backend = current_backend()
 list(backend.owned())
+cluster = backend._cluster()
+send, sent = cluster._send, []
+def counted(*args, **kwargs):
+    sent.append(args)
+    return send(*args, **kwargs)
+cluster._send = counted
 began = time.perf_counter()
 with ThreadPoolExecutor({threads}) as pool:
     list(pool.map(backend.ensure, specs))
-print(time.perf_counter() - began)
+took, starts = time.perf_counter() - began, len(sent)
+backend.observe([spec.ref for spec in specs])
+print(took, starts / len(specs), len(sent) - starts)
 for spec in specs:
     backend.destroy(spec.ref)
 """
@@ -118,7 +127,7 @@ def measure(bench: Bench) -> Sequence[Result]:
         # It would collect what nobody but the bare client knows about.
         stack.kill("gc")
         program = _DIRECT.format(slug=_PLAIN, number=bench.scale.burst, threads=16)
-        direct = float(stack.python(program))
+        direct, calls, looks = map(float, stack.python(program).split())
         bench.say(f"{starts} starts without the watcher")
         stack.kill("watcher")
         polled = _start(stack, kubeconfig, _PLAIN, starts, pause=0.3)
@@ -130,6 +139,8 @@ def measure(bench: Bench) -> Sequence[Result]:
         Result(f"{bench.scale.burst} at once, until the last pod was asked for", burst.begun, "s"),
         Result("the same calls by a bare client", direct, "s"),
         Result("more than that, for what starts cost without a cluster", more, "s", BURST_SECONDS),
+        Result("calls of a start", calls, "", _START_CALLS),
+        Result("calls of one look at all of these", looks, "", _LOOK_CALLS),
         Result("last READY after the last pod was Ready", burst.tail, "s", 1),
     ]
 

@@ -1,6 +1,7 @@
 """The walk-throughs' commands, as far as they can be held against what they are about."""
 
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -11,15 +12,18 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from scheduler.backends.kubernetes.manifests import environment_manifests
 from scheduler.backends.kubernetes.names import bridge_name
 from tests.unit.docker.conftest import CHART, named, pod_templates, render
 from tests.unit.docker.containerfiles import DOCKER, ROOT, stages
+from tests.unit.kubernetes import descriptions as lesson
 
 WALKTHROUGHS = [ROOT / "docs" / "kubernetes" / name for name in ("kind.md", "k3s.md")]
 LESSON_IMAGES = ROOT / "docs" / "kubernetes" / "lesson-images" / "Dockerfile"
 DOCUMENTS = [
     *WALKTHROUGHS,
     DOCKER / "README.md",
+    ROOT / "docs" / "kubernetes" / "operating.md",
     ROOT / "docs" / "decisions" / "lesson-networking.md",
 ]
 
@@ -51,6 +55,20 @@ def manifests(walkthrough):
 def test_a_shell_understands_the_commands(document):
     done = subprocess.run(["bash", "-n"], input=commands(document), text=True, capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_peers_of_a_dns_on_the_node_are_what_lessons_may_reach():
+    text = (ROOT / "docs" / "kubernetes" / "operating.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    peers = json.loads(yaml.safe_load(example)["SYRINGE_KUBERNETES_DNS_PEERS"])
+
+    made = environment_manifests(lesson.environment(), lesson.options(dns_peers=peers))
+    isolation = lesson.of_kind(made, "NetworkPolicy")["isolation"]
+
+    assert isolation["spec"]["egress"][1]["to"] == peers
+    kubernetes_validate.validate(isolation, "1.29", strict=True)
+    [policy] = re.findall(r"<<'YAML'\n(.*?)^YAML$", text, re.DOTALL | re.MULTILINE)
+    kubernetes_validate.validate(yaml.safe_load(policy), "1.29", strict=True)
 
 
 @pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
