@@ -134,6 +134,7 @@ def measure(bench: Bench) -> Sequence[Result]:
     more = burst.begun - direct
     return [
         *_added("with the watcher", watched, {50: _WITH, 95: _WITH, 99: None}),
+        # Two waits, one after the other: for the endpoint's pod and for the job's.
         *_added("with it, and a configuration", configured, {50: _WITH, 95: 2 * _WITH, 99: None}),
         *_added("without", polled, dict.fromkeys((50, 95, 99), _WITHOUT)),
         Result(f"{bench.scale.burst} at once, until the last pod was asked for", burst.begun, "s"),
