@@ -42,7 +42,8 @@ class _Server(asyncssh.SSHServer):
 class SshEndpoint:
     """Serves on a loopback port while it is entered; commands begin in ``home``.
 
-    Entered again it serves on the same port with another key, as after a restart.
+    ``shell`` is that of the login. Entered again it serves on the same port with another key, as
+    after a restart.
     """
 
     def __init__(self, home: Path, *, home_of_each: bool = False) -> None:
@@ -50,6 +51,7 @@ class SshEndpoint:
         self._home_of_each = home_of_each
         self.port = 0
         self.refuses = False
+        self.shell = "/bin/sh"
         self.connections: list[asyncssh.SSHServerConnection] = []
         self._loop: asyncio.AbstractEventLoop
         self._endings: set[asyncio.Task[None]] = set()
@@ -106,7 +108,7 @@ class SshEndpoint:
         # A session of its own and no word at the end of the connection, as with OpenSSH.
         home = process.channel.get_connection().get_extra_info("home")
         shell = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", process.command or "exit 1",
+            self.shell, "-c", process.command or "exit 1",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, start_new_session=True, cwd=home,
             env={"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},

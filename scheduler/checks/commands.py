@@ -6,9 +6,12 @@ from typing import cast
 
 import asyncssh
 
-from scheduler.checks.scripts import COMMAND
+from scheduler.checks.scripts import COMMAND, what_was_printed
 
 KEPT_BYTES = 64 * 1024
+_MARKS_BYTES = 256
+"""Room for what says how the command ended."""
+
 MOST_BYTES = 1024 * 1024
 _WINDOW_BYTES = 256 * 1024
 _OPEN_SECONDS = 3.0
@@ -16,17 +19,14 @@ _LAST_OUTPUT_SECONDS = 1.0
 
 
 class CommandLost(Exception):
-    """The connection broke, so nobody knows what became of the command."""
+    """Nobody knows what became of the command: the connection broke, or it was not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a command ended, and the end of what it printed.
+    """How a command ended, and the end of what it printed."""
 
-    ``status`` is None where a signal ended it.
-    """
-
-    status: int | None
+    status: int
     output: str
 
 
@@ -47,33 +47,25 @@ class _Session(asyncssh.SSHClientSession[bytes]):
 
     def __init__(self) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.status: int | None = None
-        self.signal = ""
         self.printed = 0
         self._output = bytearray()
 
     @property
     def output(self) -> str:
-        return self._output[-KEPT_BYTES:].decode(errors="replace")
-
-    @property
-    def has_status(self) -> bool:
-        return self.status is not None or bool(self.signal)
+        return self._output.decode(errors="replace")
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         self.printed += len(data)
-        self._output += data[-KEPT_BYTES:]
+        self._output += data
         if len(self._output) > 2 * KEPT_BYTES:
-            del self._output[:-KEPT_BYTES]
+            del self._output[: -(KEPT_BYTES + _MARKS_BYTES)]
         if self.printed > MOST_BYTES:
             self._end()
 
     def exit_status_received(self, status: int) -> None:
-        self.status = status
         self._end_soon()
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        self.signal = signal
         self._end_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -89,11 +81,12 @@ class _Session(asyncssh.SSHClientSession[bytes]):
 
 
 async def run_command(
-    connection: asyncssh.SSHClientConnection, script: str, *, timeout_seconds: float
+    connection: asyncssh.SSHClientConnection, text: str, *, mark: str, timeout_seconds: float
 ) -> Finished:
-    """Have the endpoint's shell read the script; leaving early ends it there.
+    """Have the endpoint's shell read a ``check_script``; leaving early ends it there.
 
-    Raises CommandLost, TookTooLong or PrintedTooMuch.
+    Only what stands between its marks counts, whatever the shell exits with. Raises
+    CommandLost, TookTooLong or PrintedTooMuch.
     """
     try:
         async with asyncio.timeout(_OPEN_SECONDS):
@@ -106,17 +99,19 @@ async def run_command(
     except (asyncssh.Error, OSError) as exc:
         raise CommandLost(f"It opened no session: {type(exc).__name__}.") from None
     try:
-        channel.write(script.encode())
+        channel.write(text.encode())
         async with asyncio.timeout(timeout_seconds):
             await session.ended
     except TimeoutError:
-        raise TookTooLong(session.output) from None
+        printed, _ = what_was_printed(session.output, mark=mark)
+        raise TookTooLong(printed[-KEPT_BYTES:]) from None
     except OSError as exc:
         raise CommandLost(f"The session broke: {type(exc).__name__}.") from None
     finally:
         channel.abort()
     if session.printed > MOST_BYTES:
         raise PrintedTooMuch
-    if not session.has_status:
-        raise CommandLost("The session ended before the command.")
-    return Finished(session.status, session.output)
+    printed, status = what_was_printed(session.output, mark=mark)
+    if status is None:
+        raise CommandLost("The session ended before the command did, or without running it.")
+    return Finished(status, printed[-KEPT_BYTES:])

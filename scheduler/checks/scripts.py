@@ -1,5 +1,6 @@
 """What an endpoint's shell is told, so that a check ends with everything it started."""
 
+import re
 import shlex
 from collections.abc import Mapping
 
@@ -15,13 +16,26 @@ GRACE_SECONDS = 2
 # the group is found by its environment. All of it is one function, read to its end before it
 # runs, because the input is the guard's from then on. Besides a shell only `setsid` is missed
 # where it does not exist (processes that a script leaves behind then stay) and `grep`.
+#
+# The script is handed on through a pipe and stands in no command line, which learners could list.
+# The mark before and after its output says that it ran: startup files of the login shell may print
+# and exit as they like. It is no variable of the environment, so the script does not know it.
 _RUN = r"""
 check() {
     exec 3<&0 </dev/null 2>&1
     alone=setsid group=-
     command -v setsid >/dev/null || alone= group=
-    SYRINGE_CHECK=$token $alone sh -c 'sh -n -c "$1" || exit 126; exec sh -c "$1"' \
-        sh "$script" 3<&- & job=$!
+    echo "$mark"
+    SYRINGE_CHECK=$token $alone sh -c '
+        script=$(cat <&4)
+        exec 4<&-
+        sh -n <<END || exit 126
+$script
+END
+        eval "$script"
+    ' sh 3<&- 4<<END & job=$!
+$script
+END
     $alone sh -c '(sleep "$1"; kill -9 "$2") <&- & cat; kill -9 "$2"' \
         sh "$limit" "$group$job" <&3 3<&- >/dev/null 2>&1 & guard=$!
     wait "$job" 2>/dev/null
@@ -35,6 +49,7 @@ check() {
             kill -9 "${left%/environ}"
         done
     } 2>/dev/null
+    echo "$mark $status"
     exit "$status"
 }
 check
@@ -42,15 +57,29 @@ check
 
 
 def check_script(
-    script: str, *, variables: Mapping[str, str], timeout_seconds: int, token: str
+    script: str, *, variables: Mapping[str, str], timeout_seconds: int, token: str, mark: str
 ) -> str:
     """Return the input of ``COMMAND`` that runs an author's script within its time.
 
-    Its output is the script's, errors included. It exits as the script does, and with 126 where
+    Its output is what ``what_was_printed`` reads. It exits as the script does, and with 126 where
     the script is no shell script.
     """
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     return (
-        f"{exports}token={shlex.quote(token)} limit={timeout_seconds + GRACE_SECONDS}\n"
+        f"{exports}unset token mark limit script\n"
+        f"token={shlex.quote(token)} mark={shlex.quote(mark)}\n"
+        f"limit={timeout_seconds + GRACE_SECONDS}\n"
         f"script={shlex.quote(script)}\n{_RUN}"
     )
+
+
+def what_was_printed(output: str, *, mark: str) -> tuple[str, int | None]:
+    """Return what a script printed, errors included, and its status: None where it did not end.
+
+    ``output`` may lack its beginning.
+    """
+    printed = output.rpartition(f"{mark}\n")[2]
+    ended = re.search(rf"{re.escape(mark)} (\d+)\n", printed)
+    if ended is None:
+        return printed, None
+    return printed[: ended.start()], int(ended[1])

@@ -1,5 +1,7 @@
 """Checks of kind ``run`` and ``output``: a script on the endpoint, by SSH."""
 
+from uuid import uuid4
+
 from lessons.specs import OutputCheckDict, RunCheckDict
 from livelessons.services.objectives import Claimed
 from scheduler.backends.registry import current_backend
@@ -57,15 +59,17 @@ async def _finish(claimed: Claimed, script: str, connections: Connections) -> Fi
     live_lesson, seconds = claimed.live_lesson, claimed.check["timeout_seconds"]
     endpoint = Endpoint(live_lesson.pk, live_lesson.attempt, ssh_address_of(claimed))
     login = current_backend().login(environment_spec(live_lesson), endpoint.address.name)
+    mark = uuid4().hex
     text = check_script(
         script,
         variables=claimed.variables,
         timeout_seconds=seconds,
         token=str(claimed.objective.claim),
+        mark=mark,
     )
     try:
         async with connections.connection(endpoint, login) as connection:
-            return await run_command(connection, text, timeout_seconds=seconds)
+            return await run_command(connection, text, mark=mark, timeout_seconds=seconds)
     except (ConnectionRefused, CommandLost) as exc:
         return unreachable(str(exc))
     except TookTooLong as exc:

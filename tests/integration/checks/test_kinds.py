@@ -62,6 +62,41 @@ def test_a_script_passes_by_its_exit_status(checker, checked_lesson, ssh, script
     assert not (ssh.home / "begun").exists()
 
 
+@pytest.mark.parametrize(("kind", "status"), [("run", 0), ("run", 127), ("output", 0)])
+def test_a_login_shell_that_runs_nothing_decides_nothing(
+    checker, checked_lesson, ssh, tmp_path, kind, status
+):
+    """As where somebody's ~/.bashrc ends with ``exit``."""
+    shell = tmp_path / "login"
+    shell.write_text(f"#!/bin/sh\necho reached\nexit {status}\n")
+    shell.chmod(0o755)
+    ssh.shell = str(shell)
+    checks = {
+        "run": run("echo reached"),
+        "output": {"kind": "output", "command": "echo reached", "matches": "reached"},
+    }
+    live_lesson = checked_lesson({22: ssh.port}, it=checks[kind])
+
+    checker.wake()
+
+    wait_until(lambda: objective(live_lesson, "it").detail, seconds=10, what="an attempt")
+    row = objective(live_lesson, "it")
+    assert (row.attempts, row.failures, row.errors) == (0, 0, 0)
+    assert row.state not in {"passed", "failed", "error"}
+
+
+def test_what_a_login_shell_prints_is_not_the_script_s(checker, checked_lesson, ssh, tmp_path):
+    shell = tmp_path / "login"
+    shell.write_text('#!/bin/sh\necho reached\n/bin/sh "$@"\necho bye\n')
+    shell.chmod(0o755)
+    ssh.shell = str(shell)
+    check = {"kind": "output", "command": "echo one", "matches": "reached|bye"}
+
+    row = checked(checker, checked_lesson({22: ssh.port}, it=check))
+
+    assert (row.state, row.message, row.detail) == ("failed", "one", "one\n")
+
+
 def test_authors_see_all_that_was_printed(checker, checked_lesson, ssh):
     live_lesson = checked_lesson({22: ssh.port}, it=run("echo one; echo two >&2; exit 1"))
 

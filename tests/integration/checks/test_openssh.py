@@ -29,6 +29,8 @@ from tests.stack import free_port, wait_until
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
+MARK = uuid4().hex
+
 pytestmark = pytest.mark.skipif(SSHD is None, reason="no OpenSSH server here")
 
 
@@ -88,7 +90,9 @@ async def connection(
 
 
 def told(script: str, **variables: str) -> str:
-    return check_script(script, variables=variables, timeout_seconds=60, token=uuid4().hex)
+    return check_script(
+        script, variables=variables, timeout_seconds=60, token=uuid4().hex, mark=MARK
+    )
 
 
 async def ended(mark: str) -> None:
@@ -101,13 +105,15 @@ async def ended(mark: str) -> None:
 async def test_it_tells_how_a_command_ended(connection):
     script = told('echo "$OBJECTIVE_A"; echo two >&2; exit 5', OBJECTIVE_A="it's")
 
-    assert await run_command(connection, script, timeout_seconds=10) == Finished(5, "it's\ntwo\n")
+    assert await run_command(connection, script, mark=MARK, timeout_seconds=10) == Finished(
+        5, "it's\ntwo\n"
+    )
 
 
 async def test_the_end_of_a_long_output_is_kept(connection):
     script = told("head -c 300000 /dev/zero | tr '\\0' x; echo; echo the end")
 
-    finished = await run_command(connection, script, timeout_seconds=10)
+    finished = await run_command(connection, script, mark=MARK, timeout_seconds=10)
 
     assert finished.status == 0
     assert finished.output.endswith("x\nthe end\n")
@@ -116,7 +122,7 @@ async def test_the_end_of_a_long_output_is_kept(connection):
 
 async def test_too_much_output_ends_the_command(connection):
     with pytest.raises(PrintedTooMuch):
-        await run_command(connection, told("yes 3605.75"), timeout_seconds=30)
+        await run_command(connection, told("yes 3605.75"), mark=MARK, timeout_seconds=30)
 
     await ended("3605.75")
 
@@ -124,7 +130,7 @@ async def test_too_much_output_ends_the_command(connection):
 @pytest.mark.parametrize("script", ["sleep 3606.75", "setsid sleep 3606.75 & sleep 3606.75"])
 async def test_a_command_that_takes_too_long_is_ended(connection, script):
     with pytest.raises(TookTooLong):
-        await run_command(connection, told(script), timeout_seconds=0.5)
+        await run_command(connection, told(script), mark=MARK, timeout_seconds=0.5)
 
     await ended("3606.75")
 
@@ -133,7 +139,7 @@ async def test_what_a_command_leaves_behind_is_not_waited_for(connection):
     began = time.monotonic()
 
     script = told("setsid sleep 3607.75 & sleep 3607.75 & echo done")
-    finished = await run_command(connection, script, timeout_seconds=30)
+    finished = await run_command(connection, script, mark=MARK, timeout_seconds=30)
 
     assert finished == Finished(0, "done\n")
     assert time.monotonic() - began < 10
@@ -142,7 +148,7 @@ async def test_what_a_command_leaves_behind_is_not_waited_for(connection):
 
 async def test_a_command_ends_with_its_connection(connection):
     checking = asyncio.create_task(
-        run_command(connection, told("sleep 3608.75"), timeout_seconds=30)
+        run_command(connection, told("sleep 3608.75"), mark=MARK, timeout_seconds=30)
     )
     await asyncio.to_thread(wait_until, lambda: running("3608.75"), seconds=10, what="the command")
 
@@ -157,7 +163,7 @@ async def test_a_connection_serves_several_commands_at_once(connection):
     scripts = [told(f"sleep 0.3; echo {number}") for number in range(3)]
 
     finished = await asyncio.gather(
-        *(run_command(connection, script, timeout_seconds=10) for script in scripts)
+        *(run_command(connection, script, mark=MARK, timeout_seconds=10) for script in scripts)
     )
 
     assert [one.output for one in finished] == ["0\n", "1\n", "2\n"]

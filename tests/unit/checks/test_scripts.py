@@ -14,7 +14,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from scheduler.checks.scripts import COMMAND, check_script
+from scheduler.checks.scripts import COMMAND, check_script, what_was_printed
 from tests.stack import wait_until
 
 SHELLS = [
@@ -43,7 +43,11 @@ class Told:
 
     def __init__(self, shell: list[str], script: str, **fields) -> None:
         path = fields.pop("path", os.environ["PATH"])
-        values = {"variables": {}, "timeout_seconds": 20, "token": uuid4().hex, **fields}
+        self.mark = uuid4().hex
+        values = {
+            "variables": {}, "timeout_seconds": 20, "token": uuid4().hex, "mark": self.mark,
+            **fields,
+        }  # fmt: skip
         self.process = subprocess.Popen(
             [str(shutil.which(shell[0])), *shell[1:], *COMMAND.split()[1:]],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -75,8 +79,9 @@ def tell(request) -> Iterator:
 def finish(told: Told) -> tuple[int, str]:
     """Return status and output while our end of the input stays open."""
     assert told.process.stdout is not None
-    output = told.process.stdout.read()
-    return told.process.wait(20), output
+    output, status = what_was_printed(told.process.stdout.read(), mark=told.mark)
+    assert told.process.wait(20) == status
+    return status, output
 
 
 @pytest.mark.parametrize(
@@ -106,6 +111,47 @@ def test_what_is_no_script_is_not_begun(tell, script, tmp_path, monkeypatch):
     assert status == 126
     assert "yntax error" in output or "nexpected" in output or "nterminated" in output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_a_script_can_be_listed_by_nobody(tell, mark, length):
+    told = tell(f"secret=here-{mark}\nsleep {mark}\n: {'x' * length}")
+    wait_until(lambda: marked(mark), seconds=10, what="the script")
+
+    lines = [" ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])]
+    assert not any(f"here-{mark}" in line or told.mark in line for line in lines)
+    told.process.stdin.close()
+
+
+def test_a_script_does_not_know_its_mark(tell):
+    told = tell("set; env")
+
+    assert told.mark not in finish(told)[1]
+
+
+@pytest.mark.parametrize("exported", ["mark", "script", "token", "limit"])
+def test_what_the_endpoint_calls_its_own_variables_is_its_business(tell, exported, monkeypatch):
+    monkeypatch.setenv(exported, "theirs")
+
+    assert finish(tell("echo well; exit 5")) == (5, "well\n")
+
+
+@pytest.mark.parametrize(
+    ("output", "printed", "status"),
+    [
+        ("M\none\nM 0\n", "one\n", 0),
+        ("M\nM 143\n", "", 143),
+        ("M\nno end of lineM 1\n", "no end of line", 1),
+        ("Welcome!\nM\none\nM 0\nBye!\n", "one\n", 0),
+        ("the beginning is lost\nM 3\n", "the beginning is lost\n", 3),
+        ("M\none\n", "one\n", None),
+        ("M\none\nM 1", "one\nM 1", None),
+        ("Welcome!\n", "Welcome!\n", None),
+        ("", "", None),
+    ],
+)
+def test_what_was_printed_stands_between_marks(output, printed, status):
+    assert what_was_printed(output, mark="M") == (printed, status)
 
 
 def test_values_arrive_as_they_are(tell):
