@@ -296,6 +296,9 @@ class LiveObjective(models.Model):
     wishes = models.PositiveIntegerField(default=0, help_text="Checks that were asked for.")
     answered = models.PositiveIntegerField(default=0, help_text="Wishes that a check answered.")
     claim = models.UUIDField(null=True, blank=True)
+    claims = models.PositiveIntegerField(
+        default=0, help_text="Claims ever made; names the jobs of checks."
+    )
     claimed_until = models.DateTimeField(null=True, blank=True)
     checker = models.CharField(max_length=200, blank=True, help_text="Who checks, or did last.")
 

@@ -88,6 +88,7 @@ _CLAIM = f"""
     )
     UPDATE livelessons_liveobjective AS objective
     SET claim = gen_random_uuid(),
+        claims = objective.claims + 1,
         checker = %(checker)s,
         claimed_until = statement_timestamp() + %(ttl)s
             + make_interval(secs => objective.timeout_seconds),

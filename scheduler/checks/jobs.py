@@ -51,8 +51,8 @@ class Jobs:
         job = _Job(
             environment_ref(claimed.live_lesson),
             check_name(objective.stage, objective.slug),
-            # A checker that was killed left a job of the same number, whose result is as good.
-            objective.attempts + objective.errors + 1,
+            # Never that of a job whose result nobody waited for: things were different then.
+            objective.claims,
         )
         start = partial(
             current_backend().run_check,

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from livelessons.models import LiveLesson, LiveObjective
+from livelessons.services.openings import objectives_close
 from livelessons.states import ObjectiveState
 from scheduler.backends.registry import current_backend
-from scheduler.environments import environment_spec
+from scheduler.environments import environment_ref, environment_spec
 from tests.integration.checks.conftest import run
-from tests.objectives import objective
+from tests.objectives import objective, open_all
 from tests.stack import free_port, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -282,6 +283,27 @@ def test_a_file_passes_by_its_job(checker, checked_lesson, settings, script, sta
     row = checked(checker, live_lesson)
 
     assert (row.state, row.message) == (state, message)
+
+
+def test_a_job_whose_result_nobody_took_is_not_asked_again(checker, checked_lesson, settings):
+    """The stage was left and is back: what an old job finds is of another time."""
+    settings.SYRINGE_FAKE_SCRIPT = json.dumps({"check_seconds": 3600})
+    check = {"kind": "file", "path": "checks/it.py", "language": "python"}
+    live_lesson = checked_lesson({}, it=check)
+    current_backend().ensure(environment_spec(live_lesson))
+
+    def jobs() -> list[int]:
+        seen = current_backend().observe([environment_ref(live_lesson)])
+        return sorted(run for _, run in seen[environment_ref(live_lesson)].jobs)
+
+    checker.wake()
+    wait_until(lambda: jobs() == [1], seconds=10, what="a job")
+    objectives_close(live_lessons=[live_lesson])
+    settings.SYRINGE_FAKE_SCRIPT = "{}"
+    open_all(live_lesson)
+
+    assert checked(checker, live_lesson).attempts == 1
+    assert jobs() == [1, 2]
 
 
 def test_a_file_whose_environment_is_gone_is_nobody_s_fault(checker, checked_lesson):
