@@ -288,6 +288,9 @@ class LiveObjective(models.Model):
     opened_at = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
     passed_at = models.DateTimeField(null=True, blank=True)
+    unanswered_at = models.DateTimeField(
+        null=True, blank=True, help_text="Of the last check, where it found out nothing."
+    )
 
     next_check_at = models.DateTimeField(
         null=True, blank=True, help_text="Empty: not to be checked now."
@@ -323,6 +326,19 @@ class LiveObjective(models.Model):
 
     def __str__(self) -> str:
         return f"{self.slug} of stage {self.stage}"
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Nobody can tell how it stands, and nobody is finding out at the moment."""
+        return self.unanswered_at is not None and self.state not in {
+            ObjectiveState.CHECKING,
+            ObjectiveState.PASSED,
+        }
+
+    @property
+    def shown_message(self) -> str:
+        """What learners read."""
+        return "The machine does not answer at the moment." if self.is_unanswered else self.message
 
 
 class Checker(models.Model):

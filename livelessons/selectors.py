@@ -44,7 +44,7 @@ _OBJECTIVES = f"""(
         'slug', objective.slug, 'state', objective.state, 'message', objective.message,
         'attempts', objective.attempts, 'failures', objective.failures,
         'opened_at', objective.opened_at, 'checked_at', objective.checked_at,
-        'passed_at', objective.passed_at,
+        'passed_at', objective.passed_at, 'unanswered_at', objective.unanswered_at,
         'wishes', objective.wishes, 'answered', objective.answered
     ))
     FROM livelessons_liveobjective AS objective

@@ -102,7 +102,7 @@ def _objective(definition: ObjectiveDict, row: LiveObjective) -> dict[str, objec
         "optional": definition["optional"],
         "needs": definition["needs"],
         "state": row.state,
-        "message": row.message,
+        "message": row.shown_message,
         "attempts": row.attempts,
         "checked_at": time_text(row.checked_at),
         "passed_at": time_text(row.passed_at),

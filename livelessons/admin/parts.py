@@ -95,6 +95,7 @@ class LiveObjectiveAdmin(_PartOfLiveLessonAdmin):
         "opened_at",
         "checked_at",
         "passed_at",
+        "unanswered_at",
         "next_check_at",
         "pause_seconds",
         "interval_seconds",

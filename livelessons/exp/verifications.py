@@ -71,11 +71,13 @@ def _found(live_lesson: LiveLesson) -> HttpResponse:
     definition, row = open_ones[0]
     if row.state == ObjectiveState.ERROR:
         return _verification(message=_BROKEN)
-    return _verification(message=row.message or definition["description"])
+    return _verification(message=row.shown_message or definition["description"])
 
 
 def _is_awaited(definition: ObjectiveDict, row: LiveObjective, passed: set[str]) -> bool:
     """Say whether a check that was asked for, or a first one, has yet to end."""
+    if row.is_unanswered:
+        return row.wishes > row.answered
     if row.state == ObjectiveState.WAITING:
         return passed.issuperset(definition["needs"])
     return row.state == ObjectiveState.CHECKING or row.wishes > row.answered

@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('livelessons', '0002_objectives'),
+        ("livelessons", "0002_objectives"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='liveobjective',
-            name='claims',
-            field=models.PositiveIntegerField(default=0, help_text='Claims ever made; names the jobs of checks.'),
+            model_name="liveobjective",
+            name="claims",
+            field=models.PositiveIntegerField(
+                default=0, help_text="Claims ever made; names the jobs of checks."
+            ),
         ),
     ]

@@ -72,7 +72,8 @@ _CLAIM = f"""
             LIMIT %(looked_at)s
         ) AS oldest
     ), chosen AS MATERIALIZED (
-        SELECT objective.id, objective.live_lesson_id, objective.state, livelesson.attempt
+        SELECT objective.id, objective.live_lesson_id, livelesson.attempt,
+            objective.state = %(waiting)s AND objective.unanswered_at IS NULL AS is_first
         FROM due
         JOIN livelessons_liveobjective AS objective ON objective.id = due.id
         JOIN livelessons_livelesson AS livelesson ON livelesson.id = due.live_lesson_id
@@ -84,7 +85,7 @@ _CLAIM = f"""
         FOR NO KEY UPDATE OF objective, livelesson SKIP LOCKED
     ), shown AS (
         UPDATE livelessons_livelesson SET version = version + 1
-        WHERE id IN (SELECT live_lesson_id FROM chosen WHERE state = %(waiting)s)
+        WHERE id IN (SELECT live_lesson_id FROM chosen WHERE is_first)
     )
     UPDATE livelessons_liveobjective AS objective
     SET claim = gen_random_uuid(),
@@ -94,24 +95,15 @@ _CLAIM = f"""
             + make_interval(secs => objective.timeout_seconds),
         next_check_at = statement_timestamp() + %(ttl)s
             + make_interval(secs => objective.timeout_seconds),
-        state = CASE WHEN objective.state = %(waiting)s THEN %(checking)s
-            ELSE objective.state END
+        state = CASE WHEN chosen.is_first THEN %(checking)s ELSE objective.state END
     FROM chosen
     WHERE objective.id = chosen.id
-    RETURNING objective.*, chosen.attempt AS environment, chosen.state AS state_before
+    RETURNING objective.*, chosen.attempt AS environment, chosen.is_first
 """
 _OURS = "objective.id = %(id)s AND objective.claim = %(claim)s"
 _RELEASE = f"""
     UPDATE livelessons_liveobjective AS objective
     SET next_check_at = statement_timestamp(), claim = NULL, claimed_until = NULL
-    WHERE {_OURS}
-"""
-_POSTPONE = f"""
-    UPDATE livelessons_liveobjective AS objective
-    SET next_check_at = statement_timestamp() + make_interval(secs => objective.pause_seconds),
-        pause_seconds = LEAST(objective.pause_seconds * %(back_off)s,
-            GREATEST(%(longest_pause)s, objective.interval_seconds)),
-        detail = %(detail)s, claim = NULL, claimed_until = NULL
     WHERE {_OURS}
 """
 # Who holds a row is about to change it, so that it need not be waited for.
@@ -132,14 +124,28 @@ _STANDING = f"""
     WHERE objective.id = ANY(%(ids)s) AND objective.claim = ANY(%(claims)s)
       AND {STANDS_STILL} AND livelesson.stage = objective.stage
 """
-# A passed edge objective is checked no more, and a wish is answered by a check begun after it.
-_SETTLE = f"""
-    WITH held AS MATERIALIZED (
+_HELD = f"""held AS MATERIALIZED (
         SELECT id, last_active_at FROM livelessons_livelesson AS livelesson
         WHERE id = %(live_lesson)s AND {STANDS_STILL}
           AND livelesson.stage = %(stage)s AND livelesson.attempt = %(environment)s
         FOR NO KEY UPDATE
-    )
+    )"""
+# A wish is answered by a check begun after it.
+_NEXT = """CASE
+            WHEN objective.wishes > %(wishes)s THEN statement_timestamp()
+            WHEN held.last_active_at < statement_timestamp() - %(away)s
+                THEN statement_timestamp() + make_interval(secs => %(away_pause)s)
+            ELSE statement_timestamp() + make_interval(secs => objective.pause_seconds) END"""
+_GIVEN_BACK = """pause_seconds = CASE
+            WHEN objective.wishes > %(wishes)s THEN objective.interval_seconds
+            ELSE LEAST(objective.pause_seconds * %(back_off)s,
+                GREATEST(%(longest_pause)s, objective.interval_seconds)) END,
+        answered = %(wishes)s,
+        claim = NULL,
+        claimed_until = NULL"""
+# A passed edge objective is checked no more.
+_SETTLE = f"""
+    WITH {_HELD}
     UPDATE livelessons_liveobjective AS objective
     SET state = CASE WHEN %(outcome)s <> %(passed)s AND objective.wishes > %(wishes)s
             THEN %(checking)s ELSE %(outcome)s END,
@@ -149,21 +155,24 @@ _SETTLE = f"""
         failures = objective.failures + %(failures)s,
         errors = objective.errors + %(errors)s,
         checked_at = statement_timestamp(),
+        unanswered_at = NULL,
         passed_at = CASE WHEN %(outcome)s = %(passed)s
             THEN COALESCE(objective.passed_at, statement_timestamp()) END,
-        next_check_at = CASE
-            WHEN %(outcome)s = %(passed)s AND NOT objective.level THEN NULL
-            WHEN objective.wishes > %(wishes)s THEN statement_timestamp()
-            WHEN held.last_active_at < statement_timestamp() - %(away)s
-                THEN statement_timestamp() + make_interval(secs => %(away_pause)s)
-            ELSE statement_timestamp() + make_interval(secs => objective.pause_seconds) END,
-        pause_seconds = CASE
-            WHEN objective.wishes > %(wishes)s THEN objective.interval_seconds
-            ELSE LEAST(objective.pause_seconds * %(back_off)s,
-                GREATEST(%(longest_pause)s, objective.interval_seconds)) END,
-        answered = %(wishes)s,
-        claim = NULL,
-        claimed_until = NULL
+        next_check_at = CASE WHEN %(outcome)s <> %(passed)s OR objective.level THEN {_NEXT} END,
+        {_GIVEN_BACK}
+    FROM held
+    WHERE {_OURS} AND objective.live_lesson_id = held.id
+    RETURNING objective.*
+"""
+_POSTPONE = f"""
+    WITH {_HELD}
+    UPDATE livelessons_liveobjective AS objective
+    SET state = CASE WHEN objective.state = %(checking)s AND objective.wishes <= %(wishes)s
+            THEN %(waiting)s ELSE objective.state END,
+        detail = %(detail)s,
+        unanswered_at = statement_timestamp(),
+        next_check_at = {_NEXT},
+        {_GIVEN_BACK}
     FROM held
     WHERE {_OURS} AND objective.live_lesson_id = held.id
     RETURNING objective.*
@@ -222,7 +231,7 @@ def objectives_claim(
     }
     with transaction.atomic():
         rows = list(LiveObjective.objects.raw(_CLAIM, values))
-        if shown := {row.live_lesson_id for row in rows if _was_waiting(row)}:
+        if shown := {row.live_lesson_id for row in rows if getattr(row, "is_first", False)}:
             wake(*shown)
     return _with_all_that_is_needed(rows)
 
@@ -234,21 +243,17 @@ def objective_release(claimed: Claimed) -> None:
         cursor.execute(_RELEASE, {"id": objective.pk, "claim": objective.claim})
 
 
-def objective_postpone(claimed: Claimed, *, detail: str) -> None:
+@transaction.atomic
+def objective_postpone(claimed: Claimed, *, detail: str) -> bool:
     """Give back a check that could not be made, and try again later; nothing was found out.
 
-    ``detail`` says why, for authors and operators.
+    Whoever asked for it has their answer: that nobody can tell. ``detail`` says why, for authors
+    and operators. False where it came too late and was dropped.
     """
-    objective = claimed.objective
-    values = {
-        "id": objective.pk,
-        "claim": objective.claim,
-        "detail": detail.replace("\0", "")[-DETAIL_LENGTH:],
-        "back_off": BACK_OFF,
-        "longest_pause": LONGEST_PAUSE_SECONDS,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_POSTPONE, values)
+    for after in LiveObjective.objects.raw(_POSTPONE, _result(claimed, detail)):
+        _show_if_news(claimed, after)
+        return True
+    return False
 
 
 def claims_keep(claims: Sequence[Claimed], *, ttl: timedelta) -> None:
@@ -314,34 +319,41 @@ def _settle(
 ) -> bool:
     before, live_lesson = claimed.objective, claimed.live_lesson
     values = {
-        **NAMES,
-        "id": before.pk,
-        "claim": before.claim,
-        "live_lesson": live_lesson.pk,
-        "stage": before.stage,
-        "environment": live_lesson.attempt,
+        **_result(claimed, detail),
         "outcome": outcome,
-        # PostgreSQL's text has no place for NUL.
         "message": message.replace("\0", "")[:MESSAGE_LENGTH],
-        "detail": detail.replace("\0", "")[-DETAIL_LENGTH:],
         "attempts": 0 if broken else 1,
         "failures": 1 if outcome == ObjectiveState.FAILED else 0,
         "errors": 1 if broken else 0,
-        "wishes": before.wishes,
-        "away": timedelta(seconds=settings.SYRINGE_AWAY_SECONDS),
-        "away_pause": AWAY_PAUSE_SECONDS,
-        "back_off": BACK_OFF,
-        "longest_pause": LONGEST_PAUSE_SECONDS,
     }
     for after in LiveObjective.objects.raw(_SETTLE, values):
         if after.passed_at is not None and before.passed_at is None:
             _announce_pass(claimed, after)
         elif before.passed_at is not None and after.passed_at is None:
             objectives_close_after(live_lesson=live_lesson, slug=before.slug)
-        if _what_is_seen(claimed, before) != _what_is_seen(claimed, after):
-            live_lesson_show(live_lesson_id=live_lesson.pk)
+        _show_if_news(claimed, after)
         return True
     return False
+
+
+def _result(claimed: Claimed, detail: str) -> dict[str, Any]:
+    """Return what every statement is told that ends a claim."""
+    objective, live_lesson = claimed.objective, claimed.live_lesson
+    return {
+        **NAMES,
+        "id": objective.pk,
+        "claim": objective.claim,
+        "live_lesson": live_lesson.pk,
+        "stage": objective.stage,
+        "environment": live_lesson.attempt,
+        # PostgreSQL's text has no place for NUL.
+        "detail": detail.replace("\0", "")[-DETAIL_LENGTH:],
+        "wishes": objective.wishes,
+        "away": timedelta(seconds=settings.SYRINGE_AWAY_SECONDS),
+        "away_pause": AWAY_PAUSE_SECONDS,
+        "back_off": BACK_OFF,
+        "longest_pause": LONGEST_PAUSE_SECONDS,
+    }
 
 
 def _announce_pass(claimed: Claimed, objective: LiveObjective) -> None:
@@ -384,6 +396,12 @@ def _complete(live_lesson: LiveLesson, stage: int) -> bool:
         return cursor.fetchone() is not None
 
 
+def _show_if_news(claimed: Claimed, after: LiveObjective) -> None:
+    """Tell whoever watches if a check changed what is seen; the livelesson is held."""
+    if _what_is_seen(claimed, claimed.objective) != _what_is_seen(claimed, after):
+        live_lesson_show(live_lesson_id=claimed.live_lesson.pk)
+
+
 def _what_is_seen(claimed: Claimed, objective: LiveObjective) -> tuple[str, str, list[str]]:
     hints = revealed_hints(
         claimed.definition,
@@ -391,11 +409,7 @@ def _what_is_seen(claimed: Claimed, objective: LiveObjective) -> tuple[str, str,
         opened_at=objective.opened_at,
         checked_at=objective.checked_at,
     )
-    return objective.state, objective.message, hints
-
-
-def _was_waiting(row: LiveObjective) -> bool:
-    return getattr(row, "state_before", None) == ObjectiveState.WAITING
+    return objective.state, objective.shown_message, hints
 
 
 def _with_all_that_is_needed(rows: Sequence[LiveObjective]) -> list[Claimed]:

@@ -39,9 +39,10 @@ STANDS_STILL = """livelesson.state = %(ready)s AND livelesson.desired = %(runnin
 """It is READY, and nothing else is wished: only then its objectives are checked."""
 
 _NOT_CHECKED = """next_check_at = NULL, claim = NULL, claimed_until = NULL, answered = wishes,
+    unanswered_at = NULL,
     state = CASE WHEN objective.state = %(checking)s THEN %(waiting)s ELSE objective.state END"""
 _AS_NEW = """state = %(waiting)s, message = '', detail = '', attempts = 0, failures = 0, errors = 0,
-    opened_at = NULL, checked_at = NULL, passed_at = NULL,
+    opened_at = NULL, checked_at = NULL, passed_at = NULL, unanswered_at = NULL,
     next_check_at = NULL, claim = NULL, claimed_until = NULL, answered = wishes"""
 _HAS_ALL_IT_NEEDS = """NOT EXISTS (
     SELECT FROM livelessons_liveobjective AS needed
@@ -89,7 +90,8 @@ _SOONER = """CASE WHEN objective.claimed_until > statement_timestamp()
     THEN objective.next_check_at ELSE {soon} END"""
 _AS_SOON_AS_ALLOWED = """LEAST(objective.next_check_at, GREATEST(
     statement_timestamp(),
-    objective.checked_at + make_interval(secs => objective.interval_seconds)
+    GREATEST(objective.checked_at, objective.unanswered_at)
+        + make_interval(secs => objective.interval_seconds)
 ))"""
 # It holds many livelessons, so it must not wait for one that another holds.
 _WAKE = f"""

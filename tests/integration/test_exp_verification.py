@@ -13,6 +13,7 @@ from livelessons.services.objectives import (
     objective_broken,
     objective_failed,
     objective_passed,
+    objective_postpone,
 )
 from livelessons.states import State
 from tests.conftest import objective_dict, stage_dict
@@ -100,6 +101,18 @@ def test_a_broken_check_is_not_the_learners_fault(ready, verify):
 
     assert (working, success) == (False, False)
     assert "not your fault" in message
+
+
+def test_a_machine_that_does_not_answer_ends_the_wait(ready, verify):
+    silent = (False, False, "The machine does not answer at the moment.")
+    ask = verify()
+    objective_postpone(claim_one(ready, "a"), detail="")
+    assert ask() == silent
+    again = verify()
+    assert again()[0] is True
+    objective_postpone(claim_one(ready, "a"), detail="")
+
+    assert again() == silent
 
 
 def test_without_a_checker_nobody_waits(ready, verify):

@@ -19,6 +19,7 @@ from livelessons.services.objectives import (
     objective_broken,
     objective_failed,
     objective_passed,
+    objective_postpone,
     objective_release,
 )
 from livelessons.services.openings import objective_ask
@@ -407,6 +408,91 @@ def test_use_undoes_the_back_off(make_ready):
     objective_failed(claimed, message="No.")
     row = objective(live_lesson, "a")
     assert row.next_check_at - row.checked_at == timedelta(seconds=2)
+
+
+SILENCE = "The machine does not answer at the moment."
+
+
+def shown_of(live_lesson, slug="a"):
+    items = shown(live_lesson_with_objectives(live_lesson.pk))["items"]
+    return next((item["state"], item["message"]) for item in items if item["slug"] == slug)
+
+
+def test_a_machine_that_does_not_answer_is_shown_and_costs_nothing(make_ready):
+    live_lesson = make_ready(stage_dict(objective_dict("a")))
+    (claimed,) = claim()
+    before = version(live_lesson)
+    assert shown_of(live_lesson) == ("checking", "")
+
+    assert objective_postpone(claimed, detail="refused")
+
+    assert shown_of(live_lesson) == ("waiting", SILENCE)
+    assert version(live_lesson) == before + 1
+    # It stays so while it is tried again.
+    claimed = claim_one(live_lesson, "a")
+    assert shown_of(live_lesson) == ("waiting", SILENCE)
+    objective_postpone(claimed, detail="refused")
+    assert version(live_lesson) == before + 1
+    row = objective(live_lesson, "a")
+    assert (row.attempts, row.failures, row.errors, row.detail) == (0, 0, 0, "refused")
+
+    objective_failed(claim_one(live_lesson, "a"), message="No.")
+    assert shown_of(live_lesson) == ("failed", "No.")
+    objective_postpone(claim_one(live_lesson, "a"), detail="")
+    assert shown_of(live_lesson) == ("failed", SILENCE)
+    objective_passed(claim_one(live_lesson, "a"), message="Yes.")
+    assert shown_of(live_lesson) == ("passed", "Yes.")
+
+
+def test_who_asks_a_machine_that_does_not_answer_is_answered(make_ready):
+    live_lesson = make_ready(stage_dict(objective_dict("a")))
+    objective_failed(claim_one(live_lesson, "a"), message="No.")
+    objective_ask(live_lesson=live_lesson, slug="a")
+    (early,) = claim()
+    objective_ask(live_lesson=live_lesson, slug="a")
+
+    objective_postpone(early, detail="")
+    assert shown_of(live_lesson) == ("checking", "No.")
+    (claimed,) = claim()
+    objective_postpone(claimed, detail="")
+
+    assert shown_of(live_lesson) == ("waiting", SILENCE)
+    row = objective(live_lesson, "a")
+    assert row.answered == row.wishes == 2
+    assert claim() == []
+
+
+def test_a_lost_machine_takes_nothing_that_was_passed(make_ready):
+    live_lesson = make_ready(stage_dict(objective_dict("a", mode="level")))
+    objective_passed(claim_one(live_lesson, "a"), message="42")
+
+    objective_postpone(claim_one(live_lesson, "a"), detail="")
+
+    assert shown_of(live_lesson) == ("passed", "42")
+
+
+def test_a_machine_that_does_not_answer_is_not_hurried(make_ready):
+    live_lesson = make_ready(stage_dict(objective_dict("a")))
+    for _ in range(4):
+        objective_postpone(claim_one(live_lesson, "a"), detail="")
+
+    for _ in range(3):
+        objectives_wake(live_lesson_ids=[live_lesson.pk])
+
+    row = objective(live_lesson, "a")
+    assert row.next_check_at - row.unanswered_at == timedelta(seconds=2)
+    LiveLesson.objects.update(last_active_at=timezone.now() - timedelta(minutes=11))
+    objective_postpone(claim_one(live_lesson, "a"), detail="")
+    assert objective(live_lesson, "a").next_check_at > timezone.now() + timedelta(minutes=50)
+
+
+def test_silence_of_a_stage_that_was_left_is_dropped(make_ready):
+    live_lesson = make_ready(stage_dict(objective_dict("a")), stage_dict())
+    (claimed,) = claim()
+    stage_change(live_lesson=live_lesson, stage=1)
+
+    assert not objective_postpone(claimed, detail="")
+    assert objective(live_lesson, "a").unanswered_at is None
 
 
 def test_use_does_not_let_a_second_checker_in(make_ready):

@@ -89,7 +89,8 @@ def test_an_endpoint_without_ssh_is_nobody_s_fault(checker, checked_lesson, ssh,
 
     row = objective(live_lesson, "it")
     assert (row.attempts, row.failures, row.errors, row.claim) == (0, 0, 0, None)
-    assert row.state == ObjectiveState.CHECKING
+    assert row.state == ObjectiveState.WAITING
+    assert row.shown_message == "The machine does not answer at the moment."
     assert row.next_check_at > row.opened_at
 
 
