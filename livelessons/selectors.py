@@ -20,9 +20,10 @@ from livelessons.states import LIVE, Desired, ObjectiveState
 CHECKER_LIVES_SECONDS = 15
 CHECKS_ARE_ON = f"""EXISTS (
     SELECT FROM livelessons_checker
-    WHERE seen_at > statement_timestamp() - interval '{CHECKER_LIVES_SECONDS} seconds'
+    WHERE seen_at BETWEEN statement_timestamp() - interval '{CHECKER_LIVES_SECONDS} seconds'
+        AND statement_timestamp() + interval '{CHECKER_LIVES_SECONDS} seconds'
 )"""
-"""Whether anybody checks objectives, in SQL."""
+"""Whether anybody checks objectives, in SQL; a clock that was set back keeps no dead one alive."""
 
 LISTED = 100
 """How many livelessons of a session are listed: those that ended are kept for weeks."""

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from lessons.models import Lesson
@@ -138,7 +139,7 @@ def live_lesson_extend(*, live_lesson: LiveLesson) -> LiveLesson:
         raise LifetimeExhausted
     rows = LiveLesson.objects.filter(pk=live_lesson.pk, state__in=LIVE, desired=Desired.RUNNING)
     with transaction.atomic():
-        if not rows.update(expires_at=expires_at, last_active_at=now, version=F("version") + 1):
+        if not rows.update(expires_at=expires_at, last_active_at=Now(), version=F("version") + 1):
             raise LiveLessonNotFound
         wake(live_lesson.pk)
     live_lesson.expires_at = expires_at
@@ -146,17 +147,15 @@ def live_lesson_extend(*, live_lesson: LiveLesson) -> LiveLesson:
 
 
 def live_lesson_touch(*, live_lesson_id: UUID) -> None:
-    """Note that the livelesson is in use; writes at most every 30 seconds.
+    """Note that the livelesson is in use, by the database's clock; at most every 30 seconds.
 
     Its session needs no note of its own: it is spared while it has a livelesson.
     """
-    now = timezone.now()
-    LiveLesson.objects.filter(pk=live_lesson_id, last_active_at__lt=now - _TOUCH_INTERVAL).update(
-        last_active_at=now
-    )
+    noted_just_now = Q(last_active_at__range=(Now() - _TOUCH_INTERVAL, Now()))
+    LiveLesson.objects.filter(~noted_just_now, pk=live_lesson_id).update(last_active_at=Now())
 
 
 def touch_if_stale(live_lesson: LiveLesson) -> None:
     """Note that the livelesson is in use, without a query where that was noted just now."""
-    if timezone.now() - live_lesson.last_active_at >= _TOUCH_INTERVAL:
+    if abs(timezone.now() - live_lesson.last_active_at) >= _TOUCH_INTERVAL:
         live_lesson_touch(live_lesson_id=live_lesson.pk)

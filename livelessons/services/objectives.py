@@ -26,7 +26,7 @@ from lessons.specs import (
     stage_objectives,
 )
 from livelessons.hints import revealed_hints
-from livelessons.models import Checker, LiveLesson, LiveObjective
+from livelessons.models import LiveLesson, LiveObjective
 from livelessons.services.openings import (
     NAMES,
     STANDS_STILL,
@@ -41,8 +41,6 @@ BACK_OFF = 1.5
 LONGEST_PAUSE_SECONDS = 60
 AWAY_PAUSE_SECONDS = 3600
 """Nobody is there to see a result, and use of the livelesson makes the check due again."""
-
-CHECKER_FORGOTTEN_SECONDS = 3600
 
 MESSAGE_LENGTH = 500
 DETAIL_LENGTH = 16_000
@@ -183,15 +181,6 @@ _COMPLETE = """
     WHERE id = %(live_lesson)s AND NOT %(stage)s = ANY(completed_stages)
     RETURNING id
 """
-_BEAT = """
-    WITH forgotten AS (
-        DELETE FROM livelessons_checker
-        WHERE seen_at < statement_timestamp() - make_interval(secs => %(forgotten)s)
-          AND name <> %(name)s
-    )
-    INSERT INTO livelessons_checker (name, seen_at) VALUES (%(name)s, statement_timestamp())
-    ON CONFLICT (name) DO UPDATE SET seen_at = EXCLUDED.seen_at
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,17 +289,6 @@ def objective_broken(claimed: Claimed, *, detail: str) -> bool:
     if before.passed_at is not None:
         return _settle(claimed, ObjectiveState.PASSED, before.message, detail, broken=True)
     return _settle(claimed, ObjectiveState.ERROR, "", detail, broken=True)
-
-
-def checker_beat(*, name: str) -> None:
-    """Say that a checker lives, every few seconds; those that died long ago are forgotten."""
-    with connection.cursor() as cursor:
-        cursor.execute(_BEAT, {"name": name, "forgotten": CHECKER_FORGOTTEN_SECONDS})
-
-
-def checker_leave(*, name: str) -> None:
-    """Say that a checker ends."""
-    Checker.objects.filter(name=name).delete()
 
 
 @transaction.atomic

@@ -88,11 +88,16 @@ _RESTART = f"""
 # What is being checked is not made due, or a second checker would take it.
 _SOONER = """CASE WHEN objective.claimed_until > statement_timestamp()
     THEN objective.next_check_at ELSE {soon} END"""
-_AS_SOON_AS_ALLOWED = """LEAST(objective.next_check_at, GREATEST(
-    statement_timestamp(),
-    GREATEST(objective.checked_at, objective.unanswered_at)
-        + make_interval(secs => objective.interval_seconds)
-))"""
+_AN_INTERVAL = "make_interval(secs => objective.interval_seconds)"
+# Never later than an interval from now, wherever a clock that was set has left the last check.
+_AS_SOON_AS_ALLOWED = f"""LEAST(
+    objective.next_check_at,
+    statement_timestamp() + {_AN_INTERVAL},
+    GREATEST(
+        statement_timestamp(),
+        GREATEST(objective.checked_at, objective.unanswered_at) + {_AN_INTERVAL}
+    )
+)"""
 # It holds many livelessons, so it must not wait for one that another holds.
 _WAKE = f"""
     WITH held AS MATERIALIZED (
@@ -105,8 +110,7 @@ _WAKE = f"""
         FROM held
         WHERE objective.live_lesson_id = held.id AND objective.next_check_at IS NOT NULL
           AND (objective.pause_seconds > objective.interval_seconds
-               OR objective.next_check_at > statement_timestamp()
-                   + make_interval(secs => objective.interval_seconds))
+               OR objective.next_check_at > statement_timestamp() + {_AN_INTERVAL})
     )
     SELECT id FROM livelessons_livelesson WHERE id = ANY(%(ids)s) AND state = %(ready)s
     EXCEPT SELECT id FROM held

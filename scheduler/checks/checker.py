@@ -4,16 +4,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from django.db import DatabaseError
 
+from livelessons.services.checkers import checker_beat, checker_leave, checks_follow_clock
 from livelessons.services.objectives import (
     Claimed,
-    checker_beat,
-    checker_leave,
     claims_keep,
     claims_standing,
     objective_broken,
@@ -66,6 +65,7 @@ class Checker:
         self._running: dict[UUID, tuple[Claimed, asyncio.Task[None]]] = {}
         self._more_is_due = False
         self._busy = -_BUSY_SECONDS
+        self._last_beat: datetime | None = None
         self._serving: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
@@ -120,7 +120,10 @@ class Checker:
         """Say that checks are made here, and look without being asked: messages may get lost."""
         self._wanted.set()
         await in_thread(partial(note_consumer, CHECK_OBJECTIVES))
-        await in_thread(partial(checker_beat, name=self._name))
+        now = await in_thread(partial(checker_beat, name=self._name))
+        if self._last_beat is None or now < self._last_beat:
+            await in_thread(partial(checks_follow_clock, ttl=CLAIM_TTL))
+        self._last_beat = now
         if claims := [claimed for claimed, _ in self._running.values()]:
             await in_thread(partial(claims_keep, claims, ttl=CLAIM_TTL))
 

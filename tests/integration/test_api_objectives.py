@@ -10,9 +10,8 @@ from django.utils import timezone
 
 from livelessons.check_limits import A_MINUTE
 from livelessons.models import Checker, LiveLesson
+from livelessons.services.checkers import checker_beat, checker_leave
 from livelessons.services.objectives import (
-    checker_beat,
-    checker_leave,
     objective_broken,
     objective_failed,
     objective_passed,
@@ -135,10 +134,13 @@ def test_a_broken_check_tells_learners_nothing_of_its_inside(call, ready):
     assert "secret of the author" not in response.text
 
 
-@pytest.mark.parametrize("seen", ["never", "long ago", "left"])
+@pytest.mark.parametrize("seen", ["never", "long ago", "ahead", "left"])
 def test_checks_are_off_while_no_checker_lives(call, seen):
     if seen == "long ago":
         Checker.objects.update(seen_at=timezone.now() - timedelta(seconds=16))
+    elif seen == "ahead":
+        # By a clock that was set back since; one that lives would have said so anew.
+        Checker.objects.update(seen_at=timezone.now() + timedelta(minutes=5))
     elif seen == "never":
         Checker.objects.all().delete()
     else:

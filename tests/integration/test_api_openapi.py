@@ -8,7 +8,7 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
-from livelessons.services.objectives import checker_beat
+from livelessons.services.checkers import checker_beat
 from livelessons.states import State
 from tests.conftest import objective_dict, stage_dict
 from tests.integration.offered import offer

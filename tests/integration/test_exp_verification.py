@@ -7,9 +7,8 @@ import pytest
 from livelessons.check_limits import A_MINUTE
 from livelessons.exp.ids import exp_id
 from livelessons.models import LiveLesson
+from livelessons.services.checkers import checker_beat, checker_leave
 from livelessons.services.objectives import (
-    checker_beat,
-    checker_leave,
     objective_broken,
     objective_failed,
     objective_passed,

@@ -15,9 +15,8 @@ from django.utils import timezone
 from gateway.selectors import Address
 from gateway.usage import Usage
 from livelessons.models import LiveLesson, LiveObjective
+from livelessons.services.checkers import checker_beat, checker_leave
 from livelessons.services.objectives import (
-    checker_beat,
-    checker_leave,
     objective_failed,
     objective_passed,
 )
