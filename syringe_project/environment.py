@@ -139,6 +139,12 @@ class Environment(BaseSettings):
         description="Objectives of livelessons that are unused for this time are not checked until "
         "they are used again.",
     )
+    checks_at_once: int = Field(
+        default=1000,
+        ge=5,
+        description="How many checks of objectives one checker makes at a time. A fifth is kept "
+        "for quick ones; the rest is for slow ones and for jobs, half each.",
+    )
     lifetime_seconds: int = Field(
         default=6 * 3600, ge=1, description="Every livelesson ends after this time at the latest."
     )

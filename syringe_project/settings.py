@@ -30,6 +30,7 @@ SYRINGE_START_ATTEMPTS = env.start_attempts
 SYRINGE_LEASE_SECONDS = env.lease_seconds
 SYRINGE_IDLE_TIMEOUT_SECONDS = env.idle_timeout_seconds
 SYRINGE_AWAY_SECONDS = env.away_seconds
+SYRINGE_CHECKS_AT_ONCE = env.checks_at_once
 SYRINGE_LIFETIME_SECONDS = env.lifetime_seconds
 SYRINGE_EXTENSION_SECONDS = env.extension_seconds
 SYRINGE_MAX_LIFETIME_SECONDS = env.max_lifetime_seconds

@@ -101,7 +101,7 @@ _CLAIM = f"""
 _OURS = "objective.id = %(id)s AND objective.claim = %(claim)s"
 _RELEASE = f"""
     UPDATE livelessons_liveobjective AS objective
-    SET next_check_at = statement_timestamp(), claim = NULL, claimed_until = NULL
+    SET next_check_at = statement_timestamp() + %(pause)s, claim = NULL, claimed_until = NULL
     WHERE {_OURS}
 """
 # Who holds a row is about to change it, so that it need not be waited for.
@@ -225,11 +225,15 @@ def objectives_claim(
     return _with_all_that_is_needed(rows)
 
 
-def objective_release(claimed: Claimed) -> None:
-    """Give back a check that was not done; it is due at once and counts for nothing."""
-    objective = claimed.objective
+def objective_release(claimed: Claimed, *, pause: timedelta = timedelta(0)) -> None:
+    """Give back a check that was not done; it is due after the pause and counts for nothing."""
+    values: dict[str, Any] = {
+        "id": claimed.objective.pk,
+        "claim": claimed.objective.claim,
+        "pause": pause,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_RELEASE, {"id": objective.pk, "claim": objective.claim})
+        cursor.execute(_RELEASE, values)
 
 
 @transaction.atomic

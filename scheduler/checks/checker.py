@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from django.conf import settings
 from django.db import DatabaseError
 
 from livelessons.services.checkers import checker_beat, checker_leave, checks_follow_clock
@@ -25,6 +26,7 @@ from livelessons.services.objectives import (
 from scheduler.checks.connections import Connections
 from scheduler.checks.jobs import Jobs
 from scheduler.checks.kinds import verdict_of
+from scheduler.checks.slots import NoSlot, Slots
 from scheduler.checks.threads import in_thread
 from scheduler.checks.verdicts import Outcome, Verdict
 from scheduler.messages import CHECK_OBJECTIVES
@@ -32,14 +34,14 @@ from scheduler.periodic import note_consumer
 
 logger = logging.getLogger(__name__)
 
-MOST_CHECKS = 200
-"""Of one process at a time."""
-
 MOST_OF_ONE = 3
 """Of one livelesson at a time."""
 
 BATCH = 50
 """Taken at once, so that a rush leaves the loop time for those that run."""
+
+NO_SLOT_PAUSE = timedelta(seconds=5)
+"""Until a check is tried again for which there was no place."""
 
 CLAIM_TTL = timedelta(seconds=15)
 """How long checks of a killed process wait beyond their own time."""
@@ -62,6 +64,7 @@ class Checker:
         self._wanted = asyncio.Event()
         self._connections = Connections()
         self._jobs = Jobs()
+        self._slots = Slots(settings.SYRINGE_CHECKS_AT_ONCE)
         self._running: dict[UUID, tuple[Claimed, asyncio.Task[None]]] = {}
         self._more_is_due = False
         self._busy = -_BUSY_SECONDS
@@ -104,7 +107,8 @@ class Checker:
                 if self._running and now - watched >= _WATCH_SECONDS:
                     watched = now
                     await self._end_unwanted()
-                if self._wanted.is_set() or now - self._busy < _BUSY_SECONDS:
+                busy = self._more_is_due or now - self._busy < _BUSY_SECONDS
+                if busy or self._wanted.is_set():
                     self._wanted.clear()
                     await self._take()
             except DatabaseError as exc:
@@ -137,7 +141,7 @@ class Checker:
 
     async def _take(self) -> None:
         """Take as much as there is room for, and begin with it."""
-        limit = min(BATCH, MOST_CHECKS - len(self._running))
+        limit = min(BATCH, self._slots.free, settings.SYRINGE_CHECKS_AT_ONCE - len(self._running))
         self._more_is_due = True
         if limit <= 0:
             return
@@ -161,8 +165,7 @@ class Checker:
 
     async def _check(self, claimed: Claimed, token: UUID) -> None:
         try:
-            verdict = await verdict_of(claimed, connections=self._connections, jobs=self._jobs)
-            await self._write(claimed, verdict)
+            await self._check_and_write(claimed)
         except DatabaseError as exc:
             # The claim expires, and the check is made again.
             logger.warning("result of a check not written: %s", type(exc).__name__)
@@ -170,6 +173,15 @@ class Checker:
             del self._running[token]
             if self._more_is_due:
                 self._wanted.set()
+
+    async def _check_and_write(self, claimed: Claimed) -> None:
+        work = verdict_of(claimed, connections=self._connections, jobs=self._jobs)
+        try:
+            verdict = await self._slots.check(work, is_job=claimed.check["kind"] == "file")
+        except NoSlot:
+            await in_thread(partial(objective_release, claimed, pause=NO_SLOT_PAUSE))
+        else:
+            await self._write(claimed, verdict)
 
     async def _write(self, claimed: Claimed, verdict: Verdict) -> None:
         match verdict:

@@ -18,7 +18,7 @@ from scheduler.backends.base import (
     check_name,
 )
 from scheduler.backends.registry import current_backend
-from scheduler.checks.threads import in_thread
+from scheduler.checks.threads import in_backend_thread
 from scheduler.checks.verdicts import Verdict, broken, failed, last_line, passed, unreachable
 from scheduler.environments import environment_ref, environment_spec
 from scheduler.messages import CHUNK
@@ -42,7 +42,7 @@ class Jobs:
     """The checks of this process that are jobs; belongs to one loop."""
 
     def __init__(self) -> None:
-        self._waiting: dict[_Job, asyncio.Future[JobObservation]] = {}
+        self._waiting: dict[asyncio.Future[JobObservation], _Job] = {}
         self._looking: asyncio.Task[None] | None = None
 
     async def check(self, claimed: Claimed, check: FileCheckDict) -> Verdict:
@@ -67,8 +67,8 @@ class Jobs:
             run=job.run,
         )
         try:
-            await in_thread(start)
             async with asyncio.timeout(START_SECONDS + seconds):
+                await in_backend_thread(start)
                 return _verdict(await self._end_of(job))
         except BackendUnavailable as exc:
             return unreachable(str(exc))
@@ -80,13 +80,13 @@ class Jobs:
 
     async def _end_of(self, job: _Job) -> JobObservation:
         future: asyncio.Future[JobObservation] = asyncio.get_running_loop().create_future()
-        self._waiting[job] = future
+        self._waiting[future] = job
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
         try:
             return await future
         finally:
-            del self._waiting[job]
+            del self._waiting[future]
 
     async def _look(self) -> None:
         """Observe until nobody waits for a job any more."""
@@ -95,7 +95,7 @@ class Jobs:
             while self._waiting:
                 await asyncio.sleep(pause)
                 pause = _PAUSE_SECONDS
-                refs = sorted({job.ref for job in self._waiting})
+                refs = sorted({job.ref for job in self._waiting.values()})
                 for place in range(0, len(refs), CHUNK):
                     await self._observe(refs[place : place + CHUNK])
         finally:
@@ -103,11 +103,15 @@ class Jobs:
 
     async def _observe(self, refs: Sequence[EnvironmentRef]) -> None:
         try:
-            observed = await in_thread(partial(current_backend().observe, refs))
+            observed = await in_backend_thread(partial(current_backend().observe, refs))
         except BackendUnavailable as exc:
             logger.warning("checks not observed, they are looked at again: %s", exc)
             return
-        for job, future in self._waiting.items():
+        except Exception:
+            # Those who wait would wait in vain if nobody looked any more.
+            logger.exception("checks not observed, they are looked at again")
+            return
+        for future, job in self._waiting.items():
             environment = observed.get(job.ref)
             if environment is None or future.done():
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -15,7 +16,17 @@ from django.db.models.functions import Now
 
 from livelessons.models import LiveLesson, LiveObjective
 from livelessons.states import Desired, ObjectiveState
+from scheduler.backends.registry import current_backend
+from scheduler.checks import slots
 from scheduler.checks.service import start_checker, stop_checker
+from scheduler.checks.threads import THREADS
+from scheduler.environments import environment_spec
+from tests.integration.checks.backends import (
+    HANGING,
+    STUMBLING,
+    HangingBackend,
+    StumblingBackend,
+)
 from tests.integration.checks.conftest import run
 from tests.objectives import due_now, objective, states
 from tests.stack import wait_until
@@ -70,6 +81,86 @@ def test_what_hangs_holds_up_nobody(checker, checked_lesson, ssh):
         wait_for_state(well, "it", ObjectiveState.PASSED)
 
         assert time.monotonic() - began < 2.5
+
+
+FILE = {"kind": "file", "path": "checks/it.py", "language": "python", "timeout_seconds": 120}
+
+
+@pytest.fixture
+def small(settings) -> None:
+    """Give the next checker two places for quick checks, four for slow ones, and four for jobs."""
+    settings.SYRINGE_CHECKS_AT_ONCE = 10
+
+
+def with_environment(live_lesson: LiveLesson) -> LiveLesson:
+    current_backend().ensure(environment_spec(live_lesson))
+    return live_lesson
+
+
+def test_many_that_hang_leave_room_for_the_quick(small, checker, checked_lesson, ssh, monkeypatch):
+    monkeypatch.setattr(slots, "QUICK_SECONDS", 1.0)
+    hanging = run("sleep 3609.5", timeout_seconds=120)
+    for _ in range(4):
+        checked_lesson({22: ssh.port}, one=hanging, two=hanging)
+    checker.wake()
+    wait_until(lambda: len(running("3609.5")) >= 5, seconds=20, what="more than may be slow")
+
+    well = [checked_lesson({22: ssh.port}, it=run("true")) for _ in range(3)]
+    checker.wake()
+
+    for live_lesson in well:
+        wait_for_state(live_lesson, "it", ObjectiveState.PASSED)
+    assert LiveObjective.objects.exclude(claim=None).count() <= 6
+    assert len(running("3609.5")) >= 4
+    slow = LiveObjective.objects.exclude(state=ObjectiveState.PASSED)
+    assert not slow.exclude(attempts=0, failures=0, errors=0).exists()
+
+
+def test_more_jobs_than_may_run_wait_for_their_turn(small, checker, checked_lesson, ssh, settings):
+    settings.SYRINGE_FAKE_SCRIPT = json.dumps({"check_seconds": 3600})
+    live_lessons = [with_environment(checked_lesson({}, a=FILE, b=FILE)) for _ in range(3)]
+    checker.wake()
+    jobs = LiveObjective.objects.filter(live_lesson__in=live_lessons)
+    wait_until(
+        lambda: jobs.exclude(claim=None).count() == 4 and not jobs.filter(claims=0).exists(),
+        seconds=10, what="four jobs",
+    )  # fmt: skip
+    well = checked_lesson({22: ssh.port}, it=run("true"))
+    checker.wake()
+    wait_for_state(well, "it", ObjectiveState.PASSED)
+
+    settings.SYRINGE_FAKE_SCRIPT = "{}"
+    wait_until(
+        lambda: not jobs.exclude(state=ObjectiveState.PASSED).exists(),
+        seconds=20, what="the end of all jobs",
+    )  # fmt: skip
+
+
+def test_a_backend_that_hangs_holds_up_its_own_checks_only(checker, checked_lesson, ssh, settings):
+    settings.SYRINGE_BACKEND = HANGING
+    live_lessons = [with_environment(checked_lesson({}, a=FILE, b=FILE)) for _ in range(4)]
+    checker.wake()
+    try:
+        for _ in range(THREADS):
+            assert HangingBackend.asked.acquire(timeout=10)
+        well = checked_lesson({22: ssh.port}, it=run("echo well"))
+        checker.wake()
+        wait_for_state(well, "it", ObjectiveState.PASSED)
+    finally:
+        HangingBackend.let.set()
+
+    for live_lesson in live_lessons:
+        wait_for_state(live_lesson, "b", ObjectiveState.PASSED)
+
+
+def test_a_look_that_breaks_is_not_the_last(checker, checked_lesson, settings):
+    settings.SYRINGE_BACKEND = STUMBLING
+    live_lesson = with_environment(checked_lesson({}, it=FILE))
+
+    checker.wake()
+    wait_for_state(live_lesson, "it", ObjectiveState.PASSED)
+
+    assert StumblingBackend.stumbled
 
 
 @pytest.mark.parametrize("fault", ["hangs", "refuses", "is away"])
