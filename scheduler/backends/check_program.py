@@ -10,6 +10,7 @@ The verdict is one line of JSON: ``outcome`` (passed, failed, broken), ``message
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -209,7 +210,8 @@ def _last_line(text: str) -> str:
 
 def _verdict(outcome: str, message: str, printed: str, size: int) -> str:
     """Return the verdict in no more than so many bytes; what was printed gives way."""
-    message = message[:_MESSAGE_LENGTH]
+    # What a playbook says of output that is not UTF-8 has characters that cannot be written.
+    message = re.sub(r"[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", message[:_MESSAGE_LENGTH])
     while True:
         values = {"outcome": outcome, "message": message, "log_tail": printed.strip()}
         text = json.dumps(values, ensure_ascii=False)
