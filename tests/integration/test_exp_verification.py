@@ -149,10 +149,11 @@ def test_unknown_verifications(client, ready, number):
 
 def test_nobody_presses_without_end(client, ready):
     address = f"/exp/livelesson/{exp_id(ready.pk)}/verify"
-    codes = [client.post(address).status_code for _ in range(A_MINUTE + 1)]
+    # The minute may end in between, but not twice.
+    codes = [client.post(address).status_code for _ in range(2 * A_MINUTE + 1)]
 
     assert codes[:A_MINUTE] == [200] * A_MINUTE
-    assert codes[-1] in {200, 429}
+    assert set(codes) == {200, 429}
 
 
 def test_a_gated_stage_is_refused_in_a_sentence(client, ready):
