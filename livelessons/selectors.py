@@ -12,10 +12,11 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import prefetch_related_objects
 
+from lessons.models import Lesson
 from livelessons.errors import LiveLessonNotFound, SessionNotFound
 from livelessons.models import LiveEndpoint, LiveLesson, LiveObjective, LiveSession
 from livelessons.session_secrets import secret_digest
-from livelessons.states import LIVE, Desired, ObjectiveState
+from livelessons.states import LIVE, Desired
 
 CHECKER_LIVES_SECONDS = 15
 CHECKS_ARE_ON = f"""EXISTS (
@@ -40,6 +41,11 @@ _OBSERVED = """(
     SELECT jsonb_agg(to_jsonb(endpoint) - 'live_lesson_id' ORDER BY endpoint.position)
     FROM livelessons_liveendpoint AS endpoint WHERE endpoint.live_lesson_id = livelesson.id
 ) AS observed"""
+_GATES = f"""(
+    SELECT jsonb_object_agg(objective.slug, objective.state)
+    FROM livelessons_liveobjective AS objective
+    WHERE objective.live_lesson_id = livelesson.id AND objective.stage = livelesson.stage
+) AS objective_states, {CHECKS_ARE_ON} AS checks_on"""
 _OBJECTIVES = f"""(
     SELECT jsonb_agg(jsonb_build_object(
         'slug', objective.slug, 'state', objective.state, 'message', objective.message,
@@ -50,7 +56,7 @@ _OBJECTIVES = f"""(
     ))
     FROM livelessons_liveobjective AS objective
     WHERE objective.live_lesson_id = livelesson.id AND objective.stage = livelesson.stage
-) AS objectives_found, {CHECKS_ARE_ON} AS checks_on"""
+) AS objectives_found, {_GATES}"""
 _TABLE = "FROM livelessons_livelesson AS livelesson"
 _HELD_BY = f"""{_TABLE}
 JOIN livelessons_livesession AS session ON session.id = livelesson.session_id
@@ -59,16 +65,17 @@ WHERE session.secret_sha256 = %s"""
 _BY_ID = f"SELECT livelesson.*, {_GUIDE}, {_ACTION} {_TABLE} WHERE livelesson.id = %s"
 _BY_IDS = f"""SELECT livelesson.*, {_GUIDE}, {_ACTION}, {_OBJECTIVES} {_TABLE}
 WHERE livelesson.id = ANY(%s)"""
-_HELD = f"SELECT livelesson.*, {_GUIDE}, {_ACTION} {_HELD_BY} AND livelesson.id = %s"
+_HELD = f"""SELECT livelesson.*, {_GUIDE}, {_ACTION}, {_GATES} {_HELD_BY}
+AND livelesson.id = %s"""
 _WHOLE = f"""SELECT livelesson.*, {_GUIDE}, {_ACTION}, {_OBSERVED}, {_OBJECTIVES} {_HELD_BY}
 AND livelesson.id = %s"""
 _WITH_OBJECTIVES = (
     f"SELECT livelesson.*, {_ACTION}, {_OBJECTIVES} {_TABLE} WHERE livelesson.id = %s"
 )
-_ALL_HELD = f"""SELECT livelesson.*, {_ACTION} {_HELD_BY}
+_ALL_HELD = f"""SELECT livelesson.*, {_ACTION}, {_GATES} {_HELD_BY}
 ORDER BY livelesson.created_at DESC LIMIT {LISTED}"""
 _IS_RUNNING = "livelesson.slug = %s AND livelesson.state = ANY(%s) AND livelesson.desired = %s"
-_RUNNING = f"SELECT livelesson.*, {_ACTION} {_HELD_BY} AND {_IS_RUNNING}"
+_RUNNING = f"SELECT livelesson.*, {_ACTION}, {_GATES} {_HELD_BY} AND {_IS_RUNNING}"
 _WANTED = f"SELECT livelesson.*, {_ACTION} {_TABLE} WHERE session_id = %s AND {_IS_RUNNING}"
 
 
@@ -143,10 +150,15 @@ def checks_are_on() -> bool:
     return bool(row and row[0])
 
 
-def passed_objectives(live_lesson: LiveLesson, *, stage: int) -> set[str]:
-    """Return the slugs of a stage's objectives that are passed."""
-    passed = live_lesson.objectives.filter(stage=stage, state=ObjectiveState.PASSED)
-    return set(passed.values_list("slug", flat=True))
+def objective_states(live_lesson: LiveLesson, *, stage: int) -> dict[str, str]:
+    """Return the states of a stage's objectives, by slug."""
+    return dict(live_lesson.objectives.filter(stage=stage).values_list("slug", "state"))
+
+
+def completed_before(*, session: LiveSession, lesson: Lesson) -> list[int]:
+    """Return the stages that the session had completed when it last had this very lesson."""
+    rows = LiveLesson.objects.filter(session=session, lesson=lesson).order_by("-created_at")
+    return rows.values_list("completed_stages", flat=True).first() or []
 
 
 def live_endpoints(live_lesson: LiveLesson) -> list[LiveEndpoint]:
@@ -185,13 +197,19 @@ def objectives_of(live_lesson: LiveLesson) -> Mapping[str, LiveObjective]:
     }
 
 
+def objective_states_of(live_lesson: LiveLesson) -> Mapping[str, str]:
+    """Return the states of the present stage's objectives by slug, read along with the row."""
+    states: dict[str, str] = json.loads(getattr(live_lesson, "objective_states", None) or "{}")
+    return states
+
+
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
 def checks_on_of(live_lesson: LiveLesson) -> bool:
     """Say whether anybody checked objectives when the row was read."""
-    return bool(getattr(live_lesson, "checks_on", False))
+    return bool(getattr(live_lesson, "checks_on", True))
 
 
 def checks_tag(live_lesson: LiveLesson) -> str:
@@ -199,8 +217,8 @@ def checks_tag(live_lesson: LiveLesson) -> str:
 
     A check that finds the same as before is no news, but it is counted.
     """
-    rows = objectives_of(live_lesson)
-    if not rows:
+    if not any(stage.get("objectives") for stage in live_lesson.spec["stages"]):
         return ""
+    rows = objectives_of(live_lesson)
     checks = sum(row.attempts for row in rows.values())
     return f"-{checks}{'+' if checks_on_of(live_lesson) else '-'}"

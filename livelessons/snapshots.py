@@ -17,7 +17,13 @@ from livelessons.gates import open_stages
 from livelessons.hints import revealed_hints
 from livelessons.models import LiveEndpoint, LiveLesson, LiveObjective
 from livelessons.page_addresses import notebook_path, page_path
-from livelessons.selectors import checks_on_of, guide_of, objectives_of, running_action_of
+from livelessons.selectors import (
+    checks_on_of,
+    guide_of,
+    objective_states_of,
+    objectives_of,
+    running_action_of,
+)
 from livelessons.states import ObjectiveState
 
 _TERMINALS = "/terminals/"
@@ -26,7 +32,8 @@ _TERMINALS = "/terminals/"
 def summary(live_lesson: LiveLesson) -> dict[str, object]:
     """Return what lists and the answers to actions show.
 
-    ``running_action`` is null for rows that ``livelessons.selectors`` did not read.
+    For rows that ``livelessons.selectors`` did not read, ``running_action`` is null and gates wait
+    for every objective.
     """
     return {
         "id": str(live_lesson.pk),
@@ -37,7 +44,11 @@ def summary(live_lesson: LiveLesson) -> dict[str, object]:
         "desired_stage": live_lesson.desired_stage,
         "stages": len(live_lesson.spec["stages"]),
         "open_stages": open_stages(
-            live_lesson.spec, at=live_lesson.stage, completed=live_lesson.completed_stages
+            live_lesson.spec,
+            at=live_lesson.stage,
+            completed=live_lesson.completed_stages,
+            states=objective_states_of(live_lesson),
+            checked=checks_on_of(live_lesson),
         ),
         "running_action": running_action_of(live_lesson),
         "reason": {"code": live_lesson.reason_code, "text": live_lesson.reason}

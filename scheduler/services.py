@@ -1,6 +1,6 @@
 """Asking for work: each function writes one wish and wakes the workers after the commit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from lessons.models import Lesson
 from lessons.selectors import current_lesson
-from lessons.specs import LessonDict, counting, stage_objectives, with_guide_endpoint
+from lessons.specs import LessonDict, is_gate, stage_objectives, with_guide_endpoint
 from livelessons import services as records
 from livelessons.errors import (
     InvalidStage,
@@ -20,9 +20,14 @@ from livelessons.errors import (
     LiveLessonEnded,
     StageGated,
 )
-from livelessons.gates import closed_gate
+from livelessons.gates import closed_gate, still_missing
 from livelessons.models import LiveLesson, LiveSession
-from livelessons.selectors import passed_objectives, wanted_live_lesson
+from livelessons.selectors import (
+    checks_are_on,
+    completed_before,
+    objective_states,
+    wanted_live_lesson,
+)
 from livelessons.services.locks import RETRY_AFTER_SECONDS
 from livelessons.states import LIVE, Action, Desired, EndReason, State
 from scheduler.backends.registry import current_backend
@@ -57,7 +62,8 @@ def lesson_start(
     existing = wanted_live_lesson(session=session, slug=slug)
     if existing is None:
         if gated and 0 <= stage < len(lesson.spec["stages"]):
-            _require_open(lesson.spec, None, stage)
+            completed = completed_before(session=session, lesson=lesson)
+            _require_open(lesson.spec, None, stage, completed=completed)
         with transaction.atomic():
             existing, created = _create(session=session, lesson=lesson, stage=stage, holder=holder)
             if created:
@@ -103,7 +109,7 @@ def stage_change(
     if live_lesson.state != State.READY:
         raise _busy(live_lesson)
     if gated:
-        _require_open(live_lesson.spec, live_lesson, stage)
+        _require_open(live_lesson.spec, live_lesson, stage, completed=live_lesson.completed_stages)
     _wish(live_lesson, Action.STAGE_CHANGE, holder, desired_stage=stage)
 
 
@@ -189,17 +195,21 @@ def _look(live_lesson_ids: Sequence[UUID]) -> None:
     enqueue_reconcile(live_lesson_ids)
 
 
-def _require_open(spec: LessonDict, live_lesson: LiveLesson | None, stage: int) -> None:
-    at, completed = (live_lesson.stage, live_lesson.completed_stages) if live_lesson else (0, [])
-    gate = closed_gate(spec, at=at, stage=stage, completed=completed)
+def _require_open(
+    spec: LessonDict, live_lesson: LiveLesson | None, stage: int, *, completed: Collection[int]
+) -> None:
+    at = live_lesson.stage if live_lesson else 0
+    if not any(is_gate(spec, passed) for passed in range(at, stage)):
+        return
+    states = objective_states(live_lesson, stage=at) if live_lesson else {}
+    gate = closed_gate(
+        spec, at=at, stage=stage, completed=completed, states=states, checked=checks_are_on()
+    )
     if gate is None:
         return
-    passed = passed_objectives(live_lesson, stage=gate) if live_lesson else set()
-    missing = [
-        objective
-        for objective in counting(stage_objectives(spec, gate))
-        if objective["slug"] not in passed
-    ]
+    if live_lesson and gate != at:
+        states = objective_states(live_lesson, stage=gate)
+    missing = still_missing(stage_objectives(spec, gate), states)
     if missing:
         raise StageGated(
             objectives="; ".join(objective["description"] for objective in missing),

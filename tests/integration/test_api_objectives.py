@@ -255,3 +255,21 @@ def test_a_gate_stands_before_a_start_as_well(client, ready, make_session):
     )
 
     assert (response.status_code, response.json()["code"]) == (409, "stage_gated")
+
+
+@pytest.mark.parametrize("why", ["nobody checks", "its check is broken"])
+def test_a_gate_stands_open_where_nobody_could_pass_it(call, client, ready, why):
+    tag = call("GET")["ETag"]
+    if why == "nobody checks":
+        checker_leave(name="checker")
+    else:
+        objective_broken(claim_one(ready, "make-notes"), detail="")
+
+    response = call("GET", **{"If-None-Match": tag})
+    assert response.json()["open_stages"] == 2
+    listed = client.get(
+        "/api/v1/livelessons", headers={"Authorization": f"Bearer {ready.session.secret}"}
+    )
+    assert listed.json()["livelessons"][0]["open_stages"] == 2
+    changed = call("POST", "/stage", {"stage": 1})
+    assert (changed.status_code, changed.json()["desired_stage"]) == (202, 1)

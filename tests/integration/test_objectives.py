@@ -15,6 +15,7 @@ from livelessons.errors import ObjectiveNotFound, ObjectiveNotOpen, StageGated
 from livelessons.models import LiveLesson, LiveObjective
 from livelessons.selectors import live_lesson_with_objectives
 from livelessons.services import leases_take, live_lessons_move, objectives_wake
+from livelessons.services.checkers import checker_beat
 from livelessons.services.objectives import (
     objective_broken,
     objective_failed,
@@ -359,6 +360,7 @@ def test_a_restart_starts_everything_over(make_ready):
 
 
 def test_a_gate_opens_with_the_stage_before_it(make_ready):
+    checker_beat(name="checker")
     live_lesson = make_ready(
         stage_dict(objective_dict("a"), objective_dict("x", optional=True), gate=True),
         stage_dict(),
@@ -376,10 +378,24 @@ def test_a_gate_opens_with_the_stage_before_it(make_ready):
 
 
 def test_a_gate_cannot_be_walked_around(make_lesson, make_session):
+    checker_beat(name="checker")
     lesson = make_lesson(stages=[stage_dict(objective_dict("a"), gate=True), stage_dict()])
 
     with pytest.raises(StageGated):
         lesson_start(session=make_session(), slug=lesson.slug, stage=1)
+
+
+def test_a_gate_stays_open_for_a_session_whose_lesson_was_lost(make_ready, make_session):
+    checker_beat(name="checker")
+    lost = make_ready(stage_dict(objective_dict("a"), gate=True), stage_dict())
+    pass_all(lost)
+    LiveLesson.objects.update(state=State.FAILED)
+
+    again = lesson_start(session=lost.session, slug=lost.slug, stage=1).live_lesson
+
+    assert (again.pk != lost.pk, again.completed_stages) == (True, [0])
+    with pytest.raises(StageGated):
+        lesson_start(session=make_session(), slug=lost.slug, stage=1)
 
 
 def test_nobody_is_checked_who_is_away(make_ready):
