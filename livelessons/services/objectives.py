@@ -45,7 +45,7 @@ AWAY_PAUSE_SECONDS = 3600
 MESSAGE_LENGTH = 500
 DETAIL_LENGTH = 16_000
 
-_LOOKED_AT = 20
+_LOOKED_AT, _LEAST_LOOKED_AT = 20, 200
 """Rows looked at for each to be taken, so that a livelesson with many hides few of the others."""
 
 # Livelessons that somebody else holds are skipped with their objectives, so this waits for nobody.
@@ -78,7 +78,7 @@ _CLAIM = f"""
         WHERE objective.next_check_at <= statement_timestamp()
           AND {STANDS_STILL} AND livelesson.stage = objective.stage
           AND due.number <= %(per_live_lesson)s
-        ORDER BY due.next_check_at
+        ORDER BY due.number, due.next_check_at
         LIMIT %(limit)s
         FOR NO KEY UPDATE OF objective, livelesson SKIP LOCKED
     ), shown AS (
@@ -204,17 +204,18 @@ class Claimed:
 def objectives_claim(
     *, checker: str, limit: int, per_live_lesson: int, ttl: timedelta
 ) -> list[Claimed]:
-    """Take checks that are due, the oldest first, and return them.
+    """Take checks that are due, and return them: of livelessons with the fewest running first.
 
-    At most ``limit``, and of one livelesson no more than ``per_live_lesson`` at a time, those of
-    other checkers included. A claim holds ``ttl`` longer than its check may take, and then the
-    check is due again: nobody has to tidy up after a checker that was killed.
+    Among equals the oldest go first. At most ``limit``, and of one livelesson no more than
+    ``per_live_lesson`` at a time, those of other checkers included. A claim holds ``ttl`` longer
+    than its check may take, and then the check is due again: nobody has to tidy up after a checker
+    that was killed.
     """
     values = {
         **NAMES,
         "checker": checker,
         "limit": limit,
-        "looked_at": _LOOKED_AT * limit,
+        "looked_at": max(_LEAST_LOOKED_AT, _LOOKED_AT * limit),
         "per_live_lesson": per_live_lesson,
         "ttl": ttl,
     }

@@ -1,6 +1,7 @@
 """What becomes of objectives: opened, checked, passed, lost, and started over."""
 
 import itertools
+from collections import Counter
 from datetime import timedelta
 
 import jsonschema
@@ -601,6 +602,28 @@ def test_one_livelesson_takes_its_share_only(make_ready):
     assert len(claim(per_live_lesson=4)) == 1
 
 
+def test_a_busy_livelesson_does_not_go_before_the_others(make_ready):
+    """One has much to check and is first each time; the places of a checker are few."""
+    names = [f"objective-{number}" for number in range(60)]
+    busy = make_ready(stage_dict(*map(objective_dict, names)))
+    others = [make_ready(stage_dict(objective_dict("a"))) for _ in range(5)]
+
+    def first_due(live_lesson):
+        past = timezone.now() - timedelta(minutes=1)
+        rows = LiveObjective.objects.filter(live_lesson=live_lesson, claim=None)
+        rows.update(next_check_at=past)
+
+    first_due(busy)
+    taken = claim(limit=3)
+    for _ in range(3):
+        first_due(busy)
+        taken += claim(limit=1)
+
+    counts = Counter(claimed.live_lesson.pk for claimed in taken)
+    assert counts[busy.pk] == 1
+    assert all(counts[live_lesson.pk] == 1 for live_lesson in others)
+
+
 def test_the_oldest_go_first(make_ready):
     live_lessons = [make_ready(stage_dict(objective_dict("a"))) for _ in range(4)]
     for age, live_lesson in enumerate(live_lessons):
@@ -613,7 +636,7 @@ def test_the_oldest_go_first(make_ready):
 
 
 def test_those_that_cannot_be_checked_hide_nobody(make_ready, make_session):
-    names = [f"objective-{number}" for number in range(25)]
+    names = [f"objective-{number}" for number in range(95)]
     busy = make_ready(stage_dict(*map(objective_dict, names)))
     assert len(claim(per_live_lesson=3)) == 3
     changing = make_ready(stage_dict(*map(objective_dict, names)), stage_dict())
