@@ -1,4 +1,4 @@
-"""Named places where a test can kill the process: one between every two writes of the scheduler.
+"""Named places where a test can kill the process: one between every two writes.
 
 They do nothing unless ``SYRINGE_FAILPOINT`` names one.
 """
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Failpoint(StrEnum):
-    """Every failpoint; the tests kill a worker at each of them."""
+    """Every failpoint of the scheduler; the tests kill a worker at each of them."""
 
     LEASE_TAKEN = "lease_taken"
     OBSERVED = "observed"
@@ -34,7 +34,21 @@ class Failpoint(StrEnum):
     SWEEP_ENQUEUED = "sweep_enqueued"
 
 
-def failpoint(name: Failpoint) -> None:
+class CheckFailpoint(StrEnum):
+    """Every failpoint of checkers; the tests kill one at each of them."""
+
+    CHECKER_SEEN = "checker_seen"
+    CLOCK_FOLLOWED = "clock_followed"
+    CLAIMS_KEPT = "claims_kept"
+    CHECKS_CLAIMED = "checks_claimed"
+    BEFORE_CHECK_JOB = "before_check_job"
+    AFTER_CHECK_JOB = "after_check_job"
+    CHECK_JUDGED = "check_judged"
+    CHECK_WRITTEN = "check_written"
+    CHECK_GIVEN_BACK = "check_given_back"
+
+
+def failpoint(name: Failpoint | CheckFailpoint) -> None:
     """Kill this process with SIGKILL if the setting asks for it here.
 
     With ``NAME@FILE`` it happens once: whoever creates the file dies.

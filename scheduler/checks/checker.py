@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -29,10 +31,13 @@ from scheduler.checks.kinds import verdict_of
 from scheduler.checks.slots import NoSlot, Slots
 from scheduler.checks.threads import in_thread
 from scheduler.checks.verdicts import Outcome, Verdict
+from scheduler.failpoints import CheckFailpoint, failpoint
 from scheduler.messages import CHECK_OBJECTIVES
 from scheduler.periodic import note_consumer
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 MOST_OF_ONE = 3
 """Of one livelesson at a time."""
@@ -92,7 +97,7 @@ class Checker:
         self._connections.close()
         with contextlib.suppress(DatabaseError):
             for claimed in claims:
-                await in_thread(partial(objective_release, claimed))
+                await _write(CheckFailpoint.CHECK_GIVEN_BACK, partial(objective_release, claimed))
             await in_thread(partial(checker_leave, name=self._name))
 
     async def _serve(self) -> None:
@@ -124,12 +129,15 @@ class Checker:
         """Say that checks are made here, and look without being asked: messages may get lost."""
         self._wanted.set()
         await in_thread(partial(note_consumer, CHECK_OBJECTIVES))
-        now = await in_thread(partial(checker_beat, name=self._name))
+        beat = partial(checker_beat, name=self._name)
+        now = await _write(CheckFailpoint.CHECKER_SEEN, beat)
         if self._last_beat is None or now < self._last_beat:
-            await in_thread(partial(checks_follow_clock, ttl=CLAIM_TTL))
+            follow = partial(checks_follow_clock, ttl=CLAIM_TTL)
+            await _write(CheckFailpoint.CLOCK_FOLLOWED, follow)
         self._last_beat = now
         if claims := [claimed for claimed, _ in self._running.values()]:
-            await in_thread(partial(claims_keep, claims, ttl=CLAIM_TTL))
+            keep = partial(claims_keep, claims, ttl=CLAIM_TTL)
+            await _write(CheckFailpoint.CLAIMS_KEPT, keep)
 
     async def _end_unwanted(self) -> None:
         claims = [claimed for claimed, _ in self._running.values()]
@@ -145,15 +153,14 @@ class Checker:
         self._more_is_due = True
         if limit <= 0:
             return
-        claims = await in_thread(
-            partial(
-                objectives_claim,
-                checker=self._name,
-                limit=limit,
-                per_live_lesson=MOST_OF_ONE,
-                ttl=CLAIM_TTL,
-            )
+        claim = partial(
+            objectives_claim,
+            checker=self._name,
+            limit=limit,
+            per_live_lesson=MOST_OF_ONE,
+            ttl=CLAIM_TTL,
         )
+        claims = await _write(CheckFailpoint.CHECKS_CLAIMED, claim)
         if claims:
             self._busy = time.monotonic()
         for claimed in claims:
@@ -179,22 +186,35 @@ class Checker:
         try:
             verdict = await self._slots.check(work, is_job=claimed.check["kind"] == "file")
         except NoSlot:
-            await in_thread(partial(objective_release, claimed, pause=NO_SLOT_PAUSE))
-        else:
-            await self._write(claimed, verdict)
+            release = partial(objective_release, claimed, pause=NO_SLOT_PAUSE)
+            await _write(CheckFailpoint.CHECK_GIVEN_BACK, release)
+            return
+        failpoint(CheckFailpoint.CHECK_JUDGED)
+        await _write(CheckFailpoint.CHECK_WRITTEN, _result(claimed, verdict))
+        if verdict.outcome == Outcome.PASSED:
+            # Others may have waited for this one.
+            self._wanted.set()
 
-    async def _write(self, claimed: Claimed, verdict: Verdict) -> None:
-        match verdict:
-            case Verdict(Outcome.PASSED, message, detail):
-                await in_thread(partial(objective_passed, claimed, message=message, detail=detail))
-                # Others may have waited for this one.
-                self._wanted.set()
-            case Verdict(Outcome.FAILED, message, detail):
-                await in_thread(partial(objective_failed, claimed, message=message, detail=detail))
-            case Verdict(Outcome.BROKEN, _, detail):
-                await in_thread(partial(objective_broken, claimed, detail=detail))
-            case Verdict(Outcome.UNREACHABLE, _, detail):
-                await in_thread(partial(objective_postpone, claimed, detail=detail))
+
+def _result(claimed: Claimed, verdict: Verdict) -> Callable[[], bool]:
+    """Return what writes the verdict."""
+    match verdict:
+        case Verdict(Outcome.PASSED, message, detail):
+            return partial(objective_passed, claimed, message=message, detail=detail)
+        case Verdict(Outcome.FAILED, message, detail):
+            return partial(objective_failed, claimed, message=message, detail=detail)
+        case Verdict(Outcome.BROKEN, _, detail):
+            return partial(objective_broken, claimed, detail=detail)
+        case Verdict(Outcome.UNREACHABLE, _, detail):
+            return partial(objective_postpone, claimed, detail=detail)
+    raise ValueError(verdict.outcome)
+
+
+async def _write(point: CheckFailpoint, call: Callable[[], _T]) -> _T:
+    """Write, and then be where a test can kill the process."""
+    written = await in_thread(call)
+    failpoint(point)
+    return written
 
 
 def _token(claimed: Claimed) -> UUID:

@@ -21,6 +21,7 @@ from scheduler.backends.registry import current_backend
 from scheduler.checks.threads import in_backend_thread
 from scheduler.checks.verdicts import Verdict, broken, failed, last_line, passed, unreachable
 from scheduler.environments import environment_ref, environment_spec
+from scheduler.failpoints import CheckFailpoint, failpoint
 from scheduler.messages import CHUNK
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,9 @@ class Jobs:
         )
         try:
             async with asyncio.timeout(START_SECONDS + seconds):
+                failpoint(CheckFailpoint.BEFORE_CHECK_JOB)
                 await in_backend_thread(start)
+                failpoint(CheckFailpoint.AFTER_CHECK_JOB)
                 return _verdict(await self._end_of(job))
         except BackendUnavailable as exc:
             return unreachable(str(exc))

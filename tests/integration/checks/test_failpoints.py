@@ -1,0 +1,197 @@
+"""kill -9 of a checker between any two of its writes: another one finishes, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.backends.signals import connection_created
+from django.db.models.functions import Now
+
+from events.models import OutboxEvent
+from livelessons.models import LiveLesson, LiveObjective
+from livelessons.states import ObjectiveState
+from scheduler.backends.registry import current_backend
+from scheduler.checks.checker import Checker
+from scheduler.checks.service import start_checker, stop_checker
+from scheduler.checks.threads import in_thread
+from scheduler.environments import environment_spec
+from scheduler.failpoints import CheckFailpoint
+from tests.integration.checks.conftest import run
+from tests.objectives import due_now
+from tests.stack import ROOT, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FILE = {"kind": "file", "path": "checks/it.py", "language": "python"}
+WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
+
+
+def environment(failpoint: CheckFailpoint) -> dict[str, str]:
+    """Return the environment of a process that uses the database of the test."""
+    url = urlsplit(os.environ["SYRINGE_DATABASE_URL"])
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "syringe_project.settings",
+        "SYRINGE_DATABASE_URL": url._replace(path=f"/{connection.settings_dict['NAME']}").geturl(),
+        "SYRINGE_FAKE_SCRIPT": settings.SYRINGE_FAKE_SCRIPT,
+        # Two places for jobs.
+        "SYRINGE_CHECKS_AT_ONCE": "5",
+        "SYRINGE_FAILPOINT": failpoint,
+    }
+
+
+@pytest.fixture
+def live_lesson(checked_lesson, ssh, settings) -> LiveLesson:
+    """Return a livelesson with checks of which one finds nobody and one has no place at first."""
+    settings.SYRINGE_FAKE_SCRIPT = json.dumps({"check_seconds": 0.5})
+    made = checked_lesson({22: ssh.port}, a=FILE, b=FILE, c=FILE, it=run("true"))
+    current_backend().ensure(environment_spec(made))
+    return made
+
+
+@pytest.mark.parametrize("name", CheckFailpoint)
+def test_a_checker_killed_there_loses_nothing(live_lesson, ssh, name):
+    ssh.refuses = True
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.checker_process"],
+        cwd=ROOT, env=environment(name), timeout=60, capture_output=True, text=True,
+    )  # fmt: skip
+    assert process.returncode == -signal.SIGKILL, process.stderr
+
+    ssh.refuses = False
+    # As if the claims had expired.
+    rows = LiveObjective.objects.filter(live_lesson=live_lesson)
+    rows.exclude(claim=None).update(next_check_at=Now(), claimed_until=Now())
+    due_now(live_lesson)
+    second = start_checker("the second")
+    try:
+        wait_until(
+            lambda: not rows.exclude(state=ObjectiveState.PASSED).exists(),
+            seconds=20, what=f"the end of {list(rows.values())}",
+        )  # fmt: skip
+    finally:
+        stop_checker(second)
+
+    assert set(rows.values_list("attempts", "failures", "errors")) == {(1, 0, 0)}
+    kinds = [event.type for event in OutboxEvent.objects.all()]
+    assert sorted(kinds) == ["objective.passed"] * 4 + ["stage.completed"]
+    live_lesson.refresh_from_db()
+    assert live_lesson.completed_stages == [0]
+
+
+class Recorder(logging.Handler):
+    """The order of writes and failpoints on all threads: a transaction is one, at its commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[str] = []
+        self.paused = False
+        self._in_transaction = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.events.append(f"failpoint {record.getMessage()}")
+
+    def watch(self, connection: Any, **_: Any) -> None:
+        if self not in connection.execute_wrappers:
+            connection.execute_wrappers.append(self)
+
+    def _committed(self) -> None:
+        self._in_transaction = False
+        self.events.append("write transaction")
+
+    def __call__(self, execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        if not self.paused and sql.lstrip().upper().startswith(WRITES):
+            if not context["connection"].in_atomic_block:
+                self.events.append(f"write {sql.strip()[:60]}")
+            elif not self._in_transaction:
+                self._in_transaction = True
+                transaction.on_commit(self._committed)
+        return result
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    recorder = Recorder()
+    logger = logging.getLogger("scheduler.failpoints")
+    logger.addHandler(recorder)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    # Connections of the checker's threads are made anew for each call.
+    connection_created.connect(recorder.watch)
+    yield recorder
+    connection_created.disconnect(recorder.watch)
+    logger.setLevel(level)
+    logger.removeHandler(recorder)
+
+
+def only_due(live_lesson: LiveLesson, slug: str) -> None:
+    rows = LiveObjective.objects.filter(live_lesson=live_lesson)
+    rows.exclude(slug=slug).update(next_check_at=None)
+    rows.filter(slug=slug).update(next_check_at=Now())
+
+
+async def test_every_two_writes_of_a_checker_have_a_failpoint_between_them(
+    live_lesson, ssh, recorder, settings
+):
+    """One thing after another; what a checker does at the same time is in no order."""
+    settings.SYRINGE_CHECKS_AT_ONCE = 5
+    ssh.refuses = True
+    checker = Checker("slow and steady", asyncio.get_running_loop())
+
+    async def take(slug: str) -> list[asyncio.Task[None]]:
+        recorder.paused = True
+        await in_thread(partial(only_due, live_lesson, slug))
+        recorder.paused = False
+        await checker._take()
+        return [task for _, task in checker._running.values()]
+
+    async def job_begun() -> None:
+        await asyncio.to_thread(
+            wait_until,
+            lambda: recorder.events[-1] == "failpoint after_check_job",
+            seconds=10, what="the job",
+        )  # fmt: skip
+
+    await checker._beat()
+    tasks = await take("a")
+    await job_begun()
+    await checker._beat()
+    await asyncio.gather(*tasks)
+    await asyncio.gather(*await take("it"))
+    held = [
+        asyncio.create_task(checker._slots.check(asyncio.Event().wait(), is_job=True))
+        for _ in range(2)
+    ]
+    await asyncio.gather(*await take("b"))
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+    await take("c")
+    await job_begun()
+    await checker.stop()
+
+    events = recorder.events
+    doubles = [
+        (one, two)
+        for one, two in pairwise(events)
+        if one.startswith("write") and two.startswith("write")
+    ]
+    assert doubles == []
+    hit = {event.removeprefix("failpoint ") for event in events if event.startswith("failpoint")}
+    assert hit == set(CheckFailpoint)
+    assert len([event for event in events if event.startswith("write")]) >= 12
