@@ -36,7 +36,7 @@ class LiveStage:
         self._stage = stage
         self._connections = Connections()
         self._jobs = Jobs()
-        # Jobs of the same check by a checker that runs beside us have smaller numbers.
+        # Claims of the same check by a checker that runs beside us have smaller numbers.
         self._runs = itertools.count(int(time.time()))
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class LiveStage:
             live_lesson=self._live_lesson,
             stage=self._stage,
             slug=objective["slug"],
-            attempts=next(self._runs),
+            claims=next(self._runs),
             claim=uuid4(),
         )
         return Claimed(row, self._live_lesson, objective, variables)

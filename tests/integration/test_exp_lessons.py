@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from lessons.models import Collection, CurrentLesson, Lesson, Tier
 from syringe_project.version import VERSION
+from tests.conftest import objective_dict, stage_dict
 from tests.integration.offered import offer
 
 pytestmark = pytest.mark.django_db
@@ -165,11 +166,20 @@ def test_text_arrives_as_it_was_written(client, make_lesson):
 
 
 def test_what_verifies_objectives_is_not_sent(client, make_lesson):
-    make_lesson("one", stages=2)
+    check = {"kind": "run", "script": "grep -q answer-42 notes.txt", "endpoint": "linux1",
+             "timeout_seconds": 5, "interval_seconds": 2}  # fmt: skip
+    hint = {"text": "Write answer-42.", "after_failures": 9, "after_minutes": None}
+    one = stage_dict(objective_dict("a", check=check, hints=[hint]), complete_message="It is 42!")
+    make_lesson("one", stages=[one, stage_dict()])
     offer()
 
-    for stage in client.get("/exp/lesson/one").json()["Stages"]:
+    response = client.get("/exp/lesson/one")
+
+    assert len(response.json()["Stages"]) == 2
+    for stage in response.json()["Stages"]:
         assert set(stage) <= {"Description", "GuideType", "StageVideo"}
+    for path in ("/exp/lesson/one", "/exp/lesson"):
+        assert not any(word in client.get(path).text for word in ("answer-42", "It is 42!"))
 
 
 @pytest.mark.parametrize(

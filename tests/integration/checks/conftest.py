@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
+from django.db import connection
 
 from livelessons.models import LiveEndpoint, LiveLesson
 from livelessons.states import State
@@ -16,6 +23,7 @@ from scheduler.checks.service import start_checker, stop_checker
 from tests.conftest import objective_dict, stage_dict
 from tests.objectives import open_all
 from tests.ssh_endpoint import SshEndpoint
+from tests.stack import ROOT
 
 _names = (f"checker {number}" for number in itertools.count(1))
 
@@ -71,3 +79,22 @@ def checked_lesson(
 def run(script: str, **fields: Any) -> dict[str, Any]:
     """Return a check of kind ``run``."""
     return {"kind": "run", "script": script, **fields}
+
+
+@contextlib.contextmanager
+def checker_process(**variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a process that checks, on the database and with the fake backend of the test."""
+    url = urlsplit(os.environ["SYRINGE_DATABASE_URL"])
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "syringe_project.settings",
+        "SYRINGE_DATABASE_URL": url._replace(path=f"/{connection.settings_dict['NAME']}").geturl(),
+        "SYRINGE_FAKE_SCRIPT": settings.SYRINGE_FAKE_SCRIPT,
+        **variables,
+    }
+    command = [sys.executable, "-m", "tests.checker_process"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

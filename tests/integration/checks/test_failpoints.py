@@ -5,19 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.backends.signals import connection_created
 from django.db.models.functions import Now
 
@@ -30,28 +25,14 @@ from scheduler.checks.service import start_checker, stop_checker
 from scheduler.checks.threads import in_thread
 from scheduler.environments import environment_spec
 from scheduler.failpoints import CheckFailpoint
-from tests.integration.checks.conftest import run
+from tests.integration.checks.conftest import checker_process, run
 from tests.objectives import due_now
-from tests.stack import ROOT, wait_until
+from tests.stack import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FILE = {"kind": "file", "path": "checks/it.py", "language": "python"}
 WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
-
-
-def environment(failpoint: CheckFailpoint) -> dict[str, str]:
-    """Return the environment of a process that uses the database of the test."""
-    url = urlsplit(os.environ["SYRINGE_DATABASE_URL"])
-    return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "syringe_project.settings",
-        "SYRINGE_DATABASE_URL": url._replace(path=f"/{connection.settings_dict['NAME']}").geturl(),
-        "SYRINGE_FAKE_SCRIPT": settings.SYRINGE_FAKE_SCRIPT,
-        # Two places for jobs.
-        "SYRINGE_CHECKS_AT_ONCE": "5",
-        "SYRINGE_FAILPOINT": failpoint,
-    }
 
 
 @pytest.fixture
@@ -66,11 +47,9 @@ def live_lesson(checked_lesson, ssh, settings) -> LiveLesson:
 @pytest.mark.parametrize("name", CheckFailpoint)
 def test_a_checker_killed_there_loses_nothing(live_lesson, ssh, name):
     ssh.refuses = True
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.checker_process"],
-        cwd=ROOT, env=environment(name), timeout=60, capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    # Two places for jobs.
+    with checker_process(SYRINGE_FAILPOINT=name, SYRINGE_CHECKS_AT_ONCE="5") as process:
+        assert process.wait(60) == -signal.SIGKILL
 
     ssh.refuses = False
     # As if the claims had expired.
