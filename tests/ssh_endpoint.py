@@ -108,7 +108,7 @@ class SshEndpoint:
         # A session of its own and no word at the end of the connection, as with OpenSSH.
         home = process.channel.get_connection().get_extra_info("home")
         shell = await asyncio.create_subprocess_exec(
-            self.shell, "-c", process.command or "exit 1",
+            self.shell, "-c", process.command or "exec sh",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, start_new_session=True, cwd=home,
             env={"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},

@@ -31,7 +31,7 @@ PARTS = (
     Part("starts", "POST to READY without latency, one by one and at once", 90, starts.measure),
     # Before the parts whose thousands of rows keep PostgreSQL busy long after them.
     Part("sandboxes", "real sandboxes and their terminals", 90, sandboxes.measure),
-    Part("objectives", "from a deed to its result, and who goes short", 500, objectives.measure),
+    Part("objectives", "from a deed to its page, and who goes short", 500, objectives.measure),
     Part("kubernetes", "what is added to a cluster's own time", 260, kubernetes.measure),
     Part("growth", "the same requests with few and with many livelessons", 90, growth.measure),
     Part("throughput", "requests a second beside a bare view", 240, throughput.measure),

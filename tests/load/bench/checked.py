@@ -2,14 +2,12 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from lessons.models import Bundle, CurrentLesson, Lesson
 from livelessons.models import LiveEndpoint, LiveLesson, LiveSession
-from livelessons.services import objectives_wake
 from livelessons.services.openings import objectives_create, objectives_open
 from livelessons.session_secrets import new_secret, secret_digest
 from livelessons.states import State
@@ -20,7 +18,7 @@ SLUG = "checked"
 
 
 def make(*, number: int, port: int, scripts: list[str], pages: int) -> list[dict[str, Any]]:
-    """Make so many livelessons; return the id of each and the name of its endpoint's home.
+    """Make so many livelessons; return of each the id, its endpoint's home, and who may see it.
 
     Each has an objective for every script, and so many pages that never answer. That somebody was
     there just now is written for all of them.
@@ -29,9 +27,10 @@ def make(*, number: int, port: int, scripts: list[str], pages: int) -> list[dict
     now = timezone.now()
     made = []
     with transaction.atomic():
-        for _ in range(number):
+        secrets = [new_secret() for _ in range(number)]
+        for secret in secrets:
             session = LiveSession.objects.create(
-                secret_sha256=secret_digest(new_secret()),
+                secret_sha256=secret_digest(secret),
                 source_address="192.0.2.1",
                 last_seen_at=now,
             )
@@ -62,12 +61,10 @@ def make(*, number: int, port: int, scripts: list[str], pages: int) -> list[dict
             objectives_create(live_lesson=live_lesson)
             made.append(live_lesson)
         objectives_open(live_lessons=made)
-    return [{"id": str(row.pk), "home": access_password(environment_ref(row))} for row in made]
-
-
-def wake(*, ids: list[str]) -> None:
-    """Have these livelessons in use, as the gateway says it."""
-    objectives_wake(live_lesson_ids=[UUID(pk) for pk in ids])
+    return [
+        {"id": str(row.pk), "home": access_password(environment_ref(row)), "secret": secret}
+        for row, secret in zip(made, secrets, strict=True)
+    ]
 
 
 def _lesson(scripts: list[str], pages: int) -> Lesson:

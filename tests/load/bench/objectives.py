@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psycopg2
 
 from tests.load.bench.figures import percentile
 from tests.load.bench.inside import inside
+from tests.load.bench.pages import deeds_done
 from tests.load.bench.parts import Bench
 from tests.load.bench.results import Result
 from tests.stack import FAKE, ROOT, Stack, wait_until
 
 _DEEDS = 3
 _DEED = "test -e made-{0} || {{ echo There is no made-{0} yet.; exit 1; }}"
-_TYPING_SECONDS = 1.0
-"""The gateway says at most so often that a livelesson is in use."""
+_WINDOW_SECONDS = 10.0
+"""Long enough to count checks that come seconds apart."""
 
 
 def measure(bench: Bench) -> Sequence[Result]:
@@ -70,7 +70,7 @@ def _installation() -> Iterator[tuple[Stack, _Look, int, Path]]:
             )
         )  # fmt: skip
         exits.callback(server.terminate)
-        without = {"web", "gateway", "gc", "worker-1", "objectives-1"}
+        without = {"web", "gc", "worker-1", "objectives-1"}
         stack = exits.enter_context(Stack(backend=FAKE, objectives=1, without=without))
         look = exits.enter_context(contextlib.closing(_Look(stack)))
         assert server.stdout is not None
@@ -94,12 +94,12 @@ def _deeds(bench: Bench) -> list[Result]:
         begun, before = time.monotonic(), look.attempts()
         seconds: list[float] = []
         rounds = bench.scale.checked_rounds
-        with _waking(stack) as wake:
+        idle = [row["id"] for row in rows[rounds * active :]]
+        with _counting(stack, idle) as busiest:
             for turn in range(rounds):
                 chosen = rows[turn * active : (turn + 1) * active]
-                seconds += _round(look, chosen, homes, wake)
+                seconds += deeds_done(stack.port, chosen, _DEEDS)
         took, after = time.monotonic() - begun, look.attempts()
-        idle = [row["id"] for row in rows[rounds * active :]]
         rates = [(after[pk] - before[pk]) / took for pk in idle]
         bench.say("nobody is there any more")
         before, begun = after, time.monotonic()
@@ -108,69 +108,35 @@ def _deeds(bench: Bench) -> list[Result]:
         later_rates = [(later[pk] - before[pk]) / took for pk in idle]
     of = f"{active} of {number} livelessons in use"
     return [
-        Result(f"deed to result, {of}, p50", percentile(seconds, 50), "s", 3),
-        Result(f"deed to result, {of}, p99", percentile(seconds, 99), "s", 8),
-        Result("checks a second of an idle livelesson, the busiest", max(rates), "/s", 1),
-        Result("the same later, all together", _mean(later_rates), "/s", max(_mean(rates), 0.01)),
+        Result(f"deed to page, {of}, p50", percentile(seconds, 50), "s", 3),
+        Result(f"deed to page, {of}, p99", percentile(seconds, 99), "s", 8),
+        Result("checks a second of an idle livelesson, the busiest", max(busiest), "/s", 1),
+        Result("of one on average", _mean(rates), "/s", 1),
+        Result("the same later", _mean(later_rates), "/s", _mean(rates) / 2),
     ]
 
 
-def _round(
-    look: _Look, chosen: Sequence[dict[str, str]], homes: Path, wake: Callable[[list[str]], None]
-) -> list[float]:
-    """Have people do one thing after the other, typing all the while; return how long each took."""
-    ids = [row["id"] for row in chosen]
-    plan = sorted(
-        (random.uniform(1, 4) + 9 * place, row["id"], row["home"], place)
-        for row in chosen
-        for place in range(_DEEDS)
-    )
-    done: dict[tuple[str, int], float] = {}
-    known: dict[tuple[str, int], float] = {}
+@contextlib.contextmanager
+def _counting(stack: Stack, ids: Sequence[str]) -> Iterator[list[float]]:
+    """Yield a list that gets the most checks a second of any one livelesson, for each window."""
+    busiest: list[float] = []
     over = threading.Event()
 
-    def type_on() -> None:
-        while not over.wait(_TYPING_SECONDS):
-            wake(ids)
+    def count() -> None:
+        with contextlib.closing(_Look(stack)) as look:
+            begun, before = time.monotonic(), look.attempts()
+            while not over.wait(_WINDOW_SECONDS):
+                now, after = time.monotonic(), look.attempts()
+                busiest.append(max(after[pk] - before[pk] for pk in ids) / (now - begun))
+                begun, before = now, after
 
-    typing = threading.Thread(target=type_on)
-    typing.start()
-    began = time.monotonic()
+    counting = threading.Thread(target=count)
+    counting.start()
     try:
-        while len(known) < len(plan):
-            now = time.monotonic()
-            while len(done) < len(plan) and plan[len(done)][0] <= now - began:
-                _, pk, home, place = plan[len(done)]
-                (homes / home / f"made-{place}").touch()
-                done[pk, place] = now
-            for pk, position in look.rows(
-                "SELECT live_lesson_id::text, position FROM livelessons_liveobjective "
-                "WHERE live_lesson_id = ANY(%s::uuid[]) AND state = 'passed'", ids,
-            ):  # fmt: skip
-                known.setdefault((pk, position), time.monotonic())
-            if now - began > 9 * _DEEDS + 60:
-                raise AssertionError(f"{len(plan) - len(known)} deeds were never noticed")
-            time.sleep(0.02)
+        yield busiest
     finally:
         over.set()
-        typing.join()
-    return [known[deed] - done[deed] for deed in done]
-
-
-@contextlib.contextmanager
-def _waking(stack: Stack) -> Iterator[Callable[[list[str]], None]]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.load.bench.waker"],
-        cwd=ROOT, env=stack.env, stdin=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdin is not None
-        told: IO[str] = process.stdin
-
-        def wake(ids: list[str]) -> None:
-            told.write(json.dumps(ids) + "\n")
-            told.flush()
-
-        yield wake
+        counting.join()
 
 
 def _fairness(bench: Bench) -> list[Result]:
