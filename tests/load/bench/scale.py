@@ -29,7 +29,7 @@ class Scale:
     checked: int = 200
     checked_active: int = 20
     checked_rounds: int = 2
-    checked_idle_seconds: float = 30
+    checked_idle_seconds: float = 60
     checked_crowd: int = 2000
     checked_crowd_seconds: float = 150
 
