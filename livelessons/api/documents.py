@@ -85,7 +85,8 @@ class ObjectiveDocument(serializers.Serializer[object]):
         "show their result only. `error`: the check itself is broken.",
     )
     message = serializers.CharField(
-        allow_blank=True, help_text="What the last check had to say to the learner."
+        allow_blank=True,
+        help_text="What the last check had to say to the learner, or that the machine is silent.",
     )
     attempts = serializers.IntegerField(help_text="Checks that passed or failed.")
     checked_at = serializers.DateTimeField(allow_null=True)
@@ -115,7 +116,7 @@ class LiveLessonSummaryDocument(serializers.Serializer[object]):
     stages = serializers.IntegerField(help_text="How many the lesson has.")
     open_stages = serializers.IntegerField(
         help_text="How many of them, from the first, can be had now; those behind a gate open when "
-        "the objectives of the stage before are reached."
+        "the objectives of the stage before are reached, or where nobody could reach them."
     )
     running_action = serializers.ChoiceField(
         choices=Action.values,
