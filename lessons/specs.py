@@ -249,6 +249,11 @@ def is_gate(spec: LessonDict, stage: int) -> bool:
     return spec["stages"][stage].get("gate", False)
 
 
+def has_gates(spec: LessonDict) -> bool:
+    """Say whether some stage has to be completed before the next one opens."""
+    return any(is_gate(spec, stage) for stage in range(len(spec["stages"])))
+
+
 def objective_variable(slug: str) -> str:
     """Return the environment variable in which later checks find what a passed one printed."""
     return f"OBJECTIVE_{slug.upper().replace('-', '_')}"

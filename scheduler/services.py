@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from lessons.models import Lesson
 from lessons.selectors import current_lesson
-from lessons.specs import LessonDict, is_gate, stage_objectives, with_guide_endpoint
+from lessons.specs import LessonDict, has_gates, is_gate, stage_objectives, with_guide_endpoint
 from livelessons import services as records
 from livelessons.errors import (
     InvalidStage,
@@ -61,11 +61,15 @@ def lesson_start(
     lesson = current_lesson(slug)
     existing = wanted_live_lesson(session=session, slug=slug)
     if existing is None:
+        # Learners do not pay for what was lost to them: gates that stood open stay open.
+        gates = has_gates(lesson.spec)
+        completed = completed_before(session=session, lesson=lesson) if gates else []
         if gated and 0 <= stage < len(lesson.spec["stages"]):
-            completed = completed_before(session=session, lesson=lesson)
             _require_open(lesson.spec, None, stage, completed=completed)
         with transaction.atomic():
-            existing, created = _create(session=session, lesson=lesson, stage=stage, holder=holder)
+            existing, created = _create(
+                session=session, lesson=lesson, stage=stage, holder=holder, completed=completed
+            )
             if created:
                 return LessonStart(existing, created=True)
     if existing.desired_stage != stage:
@@ -74,7 +78,7 @@ def lesson_start(
 
 
 def _create(
-    *, session: LiveSession, lesson: Lesson, stage: int, holder: str
+    *, session: LiveSession, lesson: Lesson, stage: int, holder: str, completed: Sequence[int]
 ) -> tuple[LiveLesson, bool]:
     if lesson.missing_images:
         missing = ", ".join(lesson.missing_images)
@@ -87,6 +91,7 @@ def _create(
         stage=stage,
         holder=holder,
         backend=backend.label,
+        completed_stages=completed,
     )
     if created:
         _look_after_commit([live_lesson.pk])

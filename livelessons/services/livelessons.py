@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from lessons.models import Lesson
-from lessons.specs import LessonDict, is_gate
+from lessons.specs import LessonDict
 from livelessons.errors import (
     InvalidStage,
     LifetimeExhausted,
@@ -19,7 +19,6 @@ from livelessons.errors import (
     TooManyLiveLessons,
 )
 from livelessons.models import LiveEndpoint, LiveLesson, LiveLessonChange, LiveSession
-from livelessons.selectors import completed_before
 from livelessons.services.locks import lock_take
 from livelessons.services.openings import objectives_create
 from livelessons.states import LIVE, Action, Desired, State
@@ -38,6 +37,7 @@ def live_lesson_create(
     stage: int,
     holder: str,
     backend: str,
+    completed_stages: Sequence[int],
 ) -> tuple[LiveLesson, bool]:
     """Record the wish for a lesson; return its row and whether it is new.
 
@@ -69,7 +69,7 @@ def live_lesson_create(
         created_at=now,
         last_active_at=now,
         expires_at=now + timedelta(seconds=settings.SYRINGE_LIFETIME_SECONDS),
-        completed_stages=_completed_before(session=session, lesson=lesson),
+        completed_stages=list(completed_stages),
         total_tests=sum(len(endpoint["presentations"]) for endpoint in spec["endpoints"]),
     )
     LiveEndpoint.objects.bulk_create(
@@ -83,12 +83,6 @@ def live_lesson_create(
     lock_take(live_lesson=live_lesson, action=Action.START, holder=holder)
     wake(live_lesson.pk)
     return live_lesson, True
-
-
-def _completed_before(*, session: LiveSession, lesson: Lesson) -> list[int]:
-    """Return which gates stand open already: learners do not pay for what was lost to them."""
-    gated = any(is_gate(lesson.spec, stage) for stage in range(len(lesson.spec["stages"])))
-    return completed_before(session=session, lesson=lesson) if gated else []
 
 
 @transaction.atomic
