@@ -43,7 +43,8 @@ def live_lesson_create(
 
     Creations of one session take turns, so that two identical requests yield one row and the
     limit counts exactly. ``spec`` is what the lesson becomes on this backend, and stays for the
-    livelesson's whole life. Raises TooManyLiveLessons and InvalidStage.
+    livelesson's whole life; gates behind ``completed_stages`` are open from the start. Raises
+    TooManyLiveLessons and InvalidStage.
     """
     if not 0 <= stage < len(spec["stages"]):
         raise InvalidStage(slug=lesson.slug, stage=stage)
