@@ -84,12 +84,15 @@ def wait_for(stack: Stack, condition: Callable[[], bool], what: str) -> None:
 
 
 def wait_for_ready(stack: Stack, learner: ChaosLearner, stage: int = 0) -> None:
-    """Wait until the session's livelesson is READY at a stage."""
-    sql = "SELECT state, stage FROM livelessons_livelesson WHERE session_id = %s"
+    """Wait until the session's one livelesson that has not ended is READY at a stage."""
+    sql = (
+        "SELECT state, stage FROM livelessons_livelesson "
+        "WHERE session_id = %s AND state <> 'DELETED'"
+    )
     wait_for(
         stack,
         lambda: learner.rows(sql, learner.session_id) == [("READY", stage)],
-        f"READY, have {learner.states()}",
+        f"one livelesson, READY at stage {stage}",
     )
     assert learner.strangers() == []
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,14 @@ def target(tmp_path: Path) -> Iterator[SshEndpoint]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[[Manifest], subprocess.CompletedProcess[str]]:
+def home() -> Iterator[str]:
+    """Return a home whose sockets' paths are not too long, which they are in pytest's folders."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, home: str) -> Callable[[Manifest], subprocess.CompletedProcess[str]]:
     """Return a function that plays the kubelet for a job, below a folder instead of the root."""
     folder = tmp_path / "root"
     made = environment_manifests(SPEC, options())
@@ -92,7 +100,7 @@ def run(tmp_path: Path) -> Callable[[Manifest], subprocess.CompletedProcess[str]
             [placed(word) for word in container["command"]],
             env={
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "HOME": str(tmp_path),
+                "HOME": home,
                 "LC_ALL": "C.UTF-8",
                 **variables,
             },
