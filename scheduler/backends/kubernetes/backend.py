@@ -28,7 +28,7 @@ from scheduler.backends.kubernetes.deletion import (
     is_ours,
     is_stuck,
     is_terminating,
-    names_pods,
+    may_have_pods,
     obstacles,
 )
 from scheduler.backends.kubernetes.failures import unknown_kind
@@ -293,7 +293,7 @@ def _apply(cluster: Cluster, manifest: Manifest, end: float) -> None:
 
 def _has_pods(cluster: Cluster, namespace: Manifest, ref: EnvironmentRef) -> bool:
     """Say whether there are pods in a namespace, ours or of somebody else."""
-    if names_pods(namespace):
+    if may_have_pods(namespace):
         return True
     labels = environments_selector(settings.SYRINGE_INSTANCE, [ref])
     name = namespace["metadata"]["name"]

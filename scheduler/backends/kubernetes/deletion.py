@@ -37,9 +37,11 @@ def is_stuck(namespace: Manifest, now: datetime) -> bool:
     return since is not None and now - parse_time(since) > PATIENCE
 
 
-def names_pods(namespace: Manifest) -> bool:
-    """Say whether pods are among what has not been deleted."""
-    conditions = (namespace.get("status") or {}).get("conditions") or ()
+def may_have_pods(namespace: Manifest) -> bool:
+    """Say whether pods are among what has not been deleted, or nobody has reported on it yet."""
+    conditions = (namespace.get("status") or {}).get("conditions")
+    if not conditions:
+        return True
     return any(
         condition.get("status") == "True" and _PODS.search(str(condition.get("message")))
         for condition in conditions

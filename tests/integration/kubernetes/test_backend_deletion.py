@@ -129,6 +129,16 @@ def test_a_namespace_with_pods_left_is_not_forced(
     assert list(backend.owned()) == [spec.ref]
 
 
+def test_what_nobody_has_reported_on_may_have_pods() -> None:
+    """Its controller may be away, and there may be pods that are not ours."""
+    gone = {"type": "NamespaceContentRemaining", "status": "False", "message": "All is removed"}
+    left = {**gone, "status": "True", "message": "pods. has 1 resource instances"}
+
+    assert deletion.may_have_pods({"status": {"phase": "Terminating"}})
+    assert deletion.may_have_pods({"status": {"phase": "Terminating", "conditions": [left]}})
+    assert not deletion.may_have_pods({"status": {"phase": "Terminating", "conditions": [gone]}})
+
+
 @pytest.mark.parametrize("by", ["observe", "destroy"])
 def test_a_namespace_that_hangs_is_forced_where_that_is_wished(
     cluster: FakeCluster, connect: Connect, impatient: None, by: str
