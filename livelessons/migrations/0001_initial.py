@@ -6,440 +6,196 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     initial = True
 
     dependencies = [
-        ("lessons", "0001_initial"),
+        ('lessons', '0001_initial'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Learner",
+            name='Learner',
             fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("display_name", models.CharField(blank=True, max_length=200)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('display_name', models.CharField(blank=True, max_length=200)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name="LiveLesson",
+            name='LiveLesson',
             fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("slug", models.CharField(max_length=100)),
-                ("spec", models.JSONField(editable=False)),
-                ("backend", models.CharField(blank=True, max_length=50)),
-                (
-                    "desired",
-                    models.CharField(
-                        choices=[("running", "Running"), ("gone", "Gone")],
-                        default="running",
-                        max_length=10,
-                    ),
-                ),
-                ("desired_stage", models.PositiveSmallIntegerField(default=0)),
-                ("desired_restarts", models.PositiveSmallIntegerField(default=0)),
-                ("generation", models.PositiveBigIntegerField(default=1)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("INITIALIZED", "Initialized"),
-                            ("BOOTING", "Booting"),
-                            ("CONFIGURATION", "Configuration"),
-                            ("READY", "Ready"),
-                            ("FAILED", "Failed"),
-                            ("DELETING", "Deleting"),
-                            ("DELETED", "Deleted"),
-                        ],
-                        default="INITIALIZED",
-                        max_length=20,
-                    ),
-                ),
-                ("stage", models.PositiveSmallIntegerField(default=0)),
-                ("observed_generation", models.PositiveBigIntegerField(default=0)),
-                ("state_since", models.DateTimeField()),
-                ("reason_code", models.CharField(blank=True, max_length=40)),
-                ("reason", models.TextField(blank=True, help_text="For learners.")),
-                ("log_tail", models.TextField(blank=True, help_text="For operators.")),
-                ("healthy_tests", models.PositiveSmallIntegerField(default=0)),
-                ("total_tests", models.PositiveSmallIntegerField(default=0)),
-                (
-                    "environment_gone",
-                    models.BooleanField(
-                        default=False, help_text="The backend said that nothing is left."
-                    ),
-                ),
-                (
-                    "attempt",
-                    models.PositiveSmallIntegerField(default=1, help_text="Names the environment."),
-                ),
-                (
-                    "restarts",
-                    models.PositiveSmallIntegerField(default=0, help_text="Restarts carried out."),
-                ),
-                (
-                    "start_attempts",
-                    models.PositiveSmallIntegerField(
-                        default=1, help_text="Environments tried since the last wish to start."
-                    ),
-                ),
-                (
-                    "configuration_run",
-                    models.PositiveBigIntegerField(
-                        default=0, help_text="Names the configuration jobs of the stage."
-                    ),
-                ),
-                (
-                    "failures",
-                    models.PositiveSmallIntegerField(
-                        default=0, help_text="Backend calls that failed in a row."
-                    ),
-                ),
-                ("reachable_since", models.DateTimeField(blank=True, null=True)),
-                ("next_look_at", models.DateTimeField(blank=True, null=True)),
-                ("lease_token", models.UUIDField(blank=True, null=True)),
-                ("lease_until", models.DateTimeField(blank=True, null=True)),
-                ("lease_generation", models.PositiveBigIntegerField(default=0)),
-                (
-                    "version",
-                    models.PositiveBigIntegerField(
-                        default=1, help_text="Grows with everything a learner could see change."
-                    ),
-                ),
-                ("created_at", models.DateTimeField()),
-                ("ready_at", models.DateTimeField(blank=True, null=True)),
-                ("last_active_at", models.DateTimeField()),
-                ("expires_at", models.DateTimeField(help_text="Absolute end.")),
-                ("ended_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "end_reason",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("", "None"),
-                            ("learner", "Learner"),
-                            ("operator", "Operator"),
-                            ("expired", "Expired"),
-                            ("failed", "Failed"),
-                            ("orphaned", "Orphaned"),
-                            ("vanished", "Vanished"),
-                        ],
-                        max_length=20,
-                    ),
-                ),
-                (
-                    "lesson",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="livelessons",
-                        to="lessons.lesson",
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('slug', models.CharField(max_length=100)),
+                ('spec', models.JSONField(editable=False)),
+                ('backend', models.CharField(blank=True, max_length=50)),
+                ('desired', models.CharField(choices=[('running', 'Running'), ('gone', 'Gone')], default='running', max_length=10)),
+                ('desired_stage', models.PositiveSmallIntegerField(default=0)),
+                ('desired_restarts', models.PositiveSmallIntegerField(default=0)),
+                ('generation', models.PositiveBigIntegerField(default=1)),
+                ('state', models.CharField(choices=[('INITIALIZED', 'Initialized'), ('BOOTING', 'Booting'), ('CONFIGURATION', 'Configuration'), ('READY', 'Ready'), ('FAILED', 'Failed'), ('DELETING', 'Deleting'), ('DELETED', 'Deleted')], default='INITIALIZED', max_length=20)),
+                ('stage', models.PositiveSmallIntegerField(default=0)),
+                ('observed_generation', models.PositiveBigIntegerField(default=0)),
+                ('state_since', models.DateTimeField()),
+                ('reason_code', models.CharField(blank=True, max_length=40)),
+                ('reason', models.TextField(blank=True, help_text='For learners.')),
+                ('log_tail', models.TextField(blank=True, help_text='For operators.')),
+                ('healthy_tests', models.PositiveSmallIntegerField(default=0)),
+                ('total_tests', models.PositiveSmallIntegerField(default=0)),
+                ('environment_gone', models.BooleanField(default=False, help_text='The backend said that nothing is left.')),
+                ('attempt', models.PositiveSmallIntegerField(default=1, help_text='Names the environment.')),
+                ('restarts', models.PositiveSmallIntegerField(default=0, help_text='Restarts carried out.')),
+                ('start_attempts', models.PositiveSmallIntegerField(default=1, help_text='Environments tried since the last wish to start.')),
+                ('configuration_run', models.PositiveBigIntegerField(default=0, help_text='Names the configuration jobs of the stage.')),
+                ('failures', models.PositiveSmallIntegerField(default=0, help_text='Backend calls that failed in a row.')),
+                ('reachable_since', models.DateTimeField(blank=True, null=True)),
+                ('next_look_at', models.DateTimeField(blank=True, null=True)),
+                ('lease_token', models.UUIDField(blank=True, null=True)),
+                ('lease_until', models.DateTimeField(blank=True, null=True)),
+                ('lease_generation', models.PositiveBigIntegerField(default=0)),
+                ('version', models.PositiveBigIntegerField(default=1, help_text='Grows with everything a learner could see change.')),
+                ('created_at', models.DateTimeField()),
+                ('ready_at', models.DateTimeField(blank=True, null=True)),
+                ('last_active_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField(help_text='Absolute end.')),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('end_reason', models.CharField(blank=True, choices=[('', 'None'), ('learner', 'Learner'), ('operator', 'Operator'), ('expired', 'Expired'), ('failed', 'Failed'), ('orphaned', 'Orphaned'), ('vanished', 'Vanished')], max_length=20)),
+                ('lesson', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='livelessons', to='lessons.lesson')),
             ],
             options={
-                "verbose_name": "livelesson",
-                "ordering": ["-created_at"],
+                'verbose_name': 'livelesson',
+                'ordering': ['-created_at'],
             },
         ),
         migrations.CreateModel(
-            name="LiveLessonLock",
+            name='LiveLessonLock',
             fields=[
-                (
-                    "live_lesson",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="lock",
-                        serialize=False,
-                        to="livelessons.livelesson",
-                    ),
-                ),
-                (
-                    "action",
-                    models.CharField(
-                        choices=[
-                            ("start", "Start"),
-                            ("stage_change", "Stage Change"),
-                            ("restart", "Restart"),
-                            ("delete", "Delete"),
-                        ],
-                        max_length=20,
-                    ),
-                ),
-                ("holder", models.CharField(help_text="Who asked for the action.", max_length=200)),
-                ("created_at", models.DateTimeField()),
-                ("expires_at", models.DateTimeField()),
+                ('live_lesson', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='lock', serialize=False, to='livelessons.livelesson')),
+                ('action', models.CharField(choices=[('start', 'Start'), ('stage_change', 'Stage Change'), ('restart', 'Restart'), ('delete', 'Delete')], max_length=20)),
+                ('holder', models.CharField(help_text='Who asked for the action.', max_length=200)),
+                ('created_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
             ],
             options={
-                "verbose_name": "action lock",
+                'verbose_name': 'action lock',
             },
         ),
         migrations.CreateModel(
-            name="LiveLessonChange",
+            name='LiveLessonChange',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("at", models.DateTimeField()),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("INITIALIZED", "Initialized"),
-                            ("BOOTING", "Booting"),
-                            ("CONFIGURATION", "Configuration"),
-                            ("READY", "Ready"),
-                            ("FAILED", "Failed"),
-                            ("DELETING", "Deleting"),
-                            ("DELETED", "Deleted"),
-                        ],
-                        max_length=20,
-                    ),
-                ),
-                ("stage", models.PositiveSmallIntegerField()),
-                ("attempt", models.PositiveSmallIntegerField()),
-                ("reason_code", models.CharField(blank=True, max_length=40)),
-                ("reason", models.TextField(blank=True)),
-                (
-                    "live_lesson",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="history",
-                        to="livelessons.livelesson",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('state', models.CharField(choices=[('INITIALIZED', 'Initialized'), ('BOOTING', 'Booting'), ('CONFIGURATION', 'Configuration'), ('READY', 'Ready'), ('FAILED', 'Failed'), ('DELETING', 'Deleting'), ('DELETED', 'Deleted')], max_length=20)),
+                ('stage', models.PositiveSmallIntegerField()),
+                ('attempt', models.PositiveSmallIntegerField()),
+                ('reason_code', models.CharField(blank=True, max_length=40)),
+                ('reason', models.TextField(blank=True)),
+                ('live_lesson', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='history', to='livelessons.livelesson')),
             ],
             options={
-                "verbose_name": "change of state",
-                "verbose_name_plural": "changes of state",
-                "ordering": ["at", "id"],
+                'verbose_name': 'change of state',
+                'verbose_name_plural': 'changes of state',
+                'ordering': ['at', 'id'],
             },
         ),
         migrations.CreateModel(
-            name="LiveSession",
+            name='LiveSession',
             fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("secret_sha256", models.CharField(editable=False, max_length=64, unique=True)),
-                ("source_address", models.GenericIPAddressField()),
-                (
-                    "persistent",
-                    models.BooleanField(
-                        default=False,
-                        help_text="Spared by garbage collection, and so are its livelessons.",
-                    ),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("last_seen_at", models.DateTimeField()),
-                (
-                    "learner",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="sessions",
-                        to="livelessons.learner",
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('secret_sha256', models.CharField(editable=False, max_length=64, unique=True)),
+                ('source_address', models.GenericIPAddressField()),
+                ('persistent', models.BooleanField(default=False, help_text='Spared by garbage collection, and so are its livelessons.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('last_seen_at', models.DateTimeField()),
+                ('learner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='sessions', to='livelessons.learner')),
             ],
             options={
-                "verbose_name": "session",
+                'verbose_name': 'session',
             },
         ),
         migrations.AddField(
-            model_name="livelesson",
-            name="session",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="livelessons",
-                to="livelessons.livesession",
-            ),
+            model_name='livelesson',
+            name='session',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='livelessons', to='livelessons.livesession'),
         ),
         migrations.CreateModel(
-            name="ExternalIdentity",
+            name='ExternalIdentity',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("provider", models.CharField(max_length=100)),
-                ("subject", models.CharField(max_length=255)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "learner",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="identities",
-                        to="livelessons.learner",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('provider', models.CharField(max_length=100)),
+                ('subject', models.CharField(max_length=255)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('learner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='identities', to='livelessons.learner')),
             ],
             options={
-                "verbose_name_plural": "external identities",
-                "constraints": [
-                    models.UniqueConstraint(fields=("provider", "subject"), name="identity_once")
-                ],
+                'verbose_name_plural': 'external identities',
+                'constraints': [models.UniqueConstraint(fields=('provider', 'subject'), name='identity_once')],
             },
         ),
         migrations.CreateModel(
-            name="LiveEndpoint",
+            name='LiveEndpoint',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("position", models.PositiveSmallIntegerField()),
-                ("name", models.CharField(max_length=63)),
-                ("phase", models.CharField(blank=True, max_length=20)),
-                ("reason_code", models.CharField(blank=True, max_length=40)),
-                ("message", models.TextField(blank=True)),
-                ("host", models.CharField(blank=True, max_length=255)),
-                (
-                    "ports",
-                    models.JSONField(
-                        default=dict,
-                        help_text="From the endpoint's port to the one to connect to on host.",
-                    ),
-                ),
-                (
-                    "attempt",
-                    models.PositiveSmallIntegerField(
-                        default=0, help_text="Of the environment seen."
-                    ),
-                ),
-                (
-                    "reachable",
-                    models.BooleanField(default=False, help_text="Answered us at that host."),
-                ),
-                ("log_tail", models.TextField(blank=True)),
-                (
-                    "live_lesson",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="endpoints",
-                        to="livelessons.livelesson",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.PositiveSmallIntegerField()),
+                ('name', models.CharField(max_length=63)),
+                ('phase', models.CharField(blank=True, max_length=20)),
+                ('reason_code', models.CharField(blank=True, max_length=40)),
+                ('message', models.TextField(blank=True)),
+                ('host', models.CharField(blank=True, max_length=255)),
+                ('ports', models.JSONField(default=dict, help_text="From the endpoint's port to the one to connect to on host.")),
+                ('attempt', models.PositiveSmallIntegerField(default=0, help_text='Of the environment seen.')),
+                ('reachable', models.BooleanField(default=False, help_text='Answered us at that host.')),
+                ('log_tail', models.TextField(blank=True)),
+                ('live_lesson', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='endpoints', to='livelessons.livelesson')),
             ],
             options={
-                "verbose_name": "endpoint",
-                "ordering": ["position"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("live_lesson", "name"), name="live_endpoint_once"
-                    )
-                ],
+                'verbose_name': 'endpoint',
+                'ordering': ['position'],
+                'constraints': [models.UniqueConstraint(fields=('live_lesson', 'name'), name='live_endpoint_once')],
             },
         ),
         migrations.AddIndex(
-            model_name="livesession",
-            index=models.Index(fields=["source_address"], name="session_source_address"),
+            model_name='livesession',
+            index=models.Index(fields=['source_address'], name='session_source_address'),
         ),
         migrations.AddIndex(
-            model_name="livesession",
-            index=models.Index(fields=["last_seen_at"], name="session_last_seen"),
+            model_name='livesession',
+            index=models.Index(fields=['last_seen_at'], name='session_last_seen'),
         ),
         migrations.AddIndex(
-            model_name="livelesson",
-            index=models.Index(
-                condition=models.Q(("next_look_at__isnull", False)),
-                fields=["next_look_at"],
-                name="livelesson_due",
-            ),
+            model_name='livelesson',
+            index=models.Index(condition=models.Q(('next_look_at__isnull', False)), fields=['next_look_at'], name='livelesson_due'),
         ),
         migrations.AddIndex(
-            model_name="livelesson",
-            index=models.Index(fields=["session", "-created_at"], name="livelesson_of_session"),
+            model_name='livelesson',
+            index=models.Index(fields=['session', '-created_at'], name='livelesson_of_session'),
         ),
         migrations.AddIndex(
-            model_name="livelesson",
-            index=models.Index(fields=["-created_at"], name="livelesson_created"),
+            model_name='livelesson',
+            index=models.Index(fields=['-created_at'], name='livelesson_created'),
         ),
         migrations.AddIndex(
-            model_name="livelesson",
-            index=models.Index(
-                condition=models.Q(
-                    ("state__in", ["BOOTING", "CONFIGURATION", "INITIALIZED", "READY"])
-                ),
-                fields=["last_active_at"],
-                name="livelesson_idle",
-            ),
+            model_name='livelesson',
+            index=models.Index(condition=models.Q(('state__in', ['BOOTING', 'CONFIGURATION', 'INITIALIZED', 'READY'])), fields=['last_active_at'], name='livelesson_idle'),
         ),
         migrations.AddIndex(
-            model_name="livelesson",
-            index=models.Index(
-                condition=models.Q(
-                    ("state__in", ["BOOTING", "CONFIGURATION", "INITIALIZED", "READY"])
-                ),
-                fields=["expires_at"],
-                name="livelesson_expiry",
-            ),
+            model_name='livelesson',
+            index=models.Index(condition=models.Q(('state__in', ['BOOTING', 'CONFIGURATION', 'INITIALIZED', 'READY'])), fields=['expires_at'], name='livelesson_expiry'),
         ),
         migrations.AddIndex(
-            model_name="livelesson",
-            index=models.Index(
-                condition=models.Q(("ended_at__isnull", False)),
-                fields=["ended_at"],
-                name="livelesson_ended",
-            ),
+            model_name='livelesson',
+            index=models.Index(condition=models.Q(('ended_at__isnull', False)), fields=['ended_at'], name='livelesson_ended'),
         ),
         migrations.AddConstraint(
-            model_name="livelesson",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(
-                    ("state__in", ["BOOTING", "CONFIGURATION", "INITIALIZED", "READY"]),
-                    ("desired", "running"),
-                ),
-                fields=("session", "slug"),
-                name="livelesson_once_per_session",
-            ),
+            model_name='livelesson',
+            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['BOOTING', 'CONFIGURATION', 'INITIALIZED', 'READY']), ('desired', 'running')), fields=('session', 'slug'), name='livelesson_once_per_session'),
         ),
         migrations.AddConstraint(
-            model_name="livelesson",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "state__in",
-                        [
-                            "INITIALIZED",
-                            "BOOTING",
-                            "CONFIGURATION",
-                            "READY",
-                            "FAILED",
-                            "DELETING",
-                            "DELETED",
-                        ],
-                    )
-                ),
-                name="livelesson_state_known",
-            ),
+            model_name='livelesson',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['INITIALIZED', 'BOOTING', 'CONFIGURATION', 'READY', 'FAILED', 'DELETING', 'DELETED'])), name='livelesson_state_known'),
         ),
         migrations.AddConstraint(
-            model_name="livelesson",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("desired__in", ["running", "gone"])),
-                name="livelesson_desired_known",
-            ),
+            model_name='livelesson',
+            constraint=models.CheckConstraint(condition=models.Q(('desired__in', ['running', 'gone'])), name='livelesson_desired_known'),
         ),
     ]

@@ -6,154 +6,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("livelessons", "0001_initial"),
+        ('livelessons', '0001_initial'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Checker",
+            name='Checker',
             fields=[
-                ("name", models.CharField(max_length=200, primary_key=True, serialize=False)),
-                ("seen_at", models.DateTimeField()),
+                ('name', models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ('seen_at', models.DateTimeField()),
             ],
         ),
         migrations.AddField(
-            model_name="livelesson",
-            name="completed_stages",
-            field=django.contrib.postgres.fields.ArrayField(
-                base_field=models.PositiveSmallIntegerField(),
-                blank=True,
-                default=list,
-                help_text="Stages whose counting objectives were once all passed.",
-                size=None,
-            ),
+            model_name='livelesson',
+            name='completed_stages',
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), blank=True, default=list, help_text='Stages whose counting objectives were once all passed.', size=None),
         ),
         migrations.CreateModel(
-            name="LiveObjective",
+            name='LiveObjective',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("stage", models.PositiveSmallIntegerField()),
-                ("position", models.PositiveSmallIntegerField()),
-                ("slug", models.CharField(max_length=63)),
-                (
-                    "level",
-                    models.BooleanField(
-                        default=False, help_text="May be lost again after it was passed."
-                    ),
-                ),
-                (
-                    "needs",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.CharField(max_length=63),
-                        blank=True,
-                        default=list,
-                        size=None,
-                    ),
-                ),
-                ("interval_seconds", models.PositiveSmallIntegerField()),
-                ("timeout_seconds", models.PositiveSmallIntegerField()),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("waiting", "Waiting"),
-                            ("checking", "Checking"),
-                            ("passed", "Passed"),
-                            ("failed", "Failed"),
-                            ("error", "Error"),
-                        ],
-                        default="waiting",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "message",
-                    models.CharField(
-                        blank=True,
-                        help_text="For learners, and for checks that need this one.",
-                        max_length=500,
-                    ),
-                ),
-                ("detail", models.TextField(blank=True, help_text="For authors.")),
-                (
-                    "attempts",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Checks that passed or failed."
-                    ),
-                ),
-                ("failures", models.PositiveIntegerField(default=0)),
-                (
-                    "errors",
-                    models.PositiveIntegerField(default=0, help_text="Checks that were broken."),
-                ),
-                ("opened_at", models.DateTimeField(blank=True, null=True)),
-                ("checked_at", models.DateTimeField(blank=True, null=True)),
-                ("passed_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "next_check_at",
-                    models.DateTimeField(
-                        blank=True, help_text="Empty: not to be checked now.", null=True
-                    ),
-                ),
-                (
-                    "pause_seconds",
-                    models.FloatField(default=0, help_text="Until the next check but one."),
-                ),
-                (
-                    "wishes",
-                    models.PositiveIntegerField(default=0, help_text="Checks that were asked for."),
-                ),
-                (
-                    "answered",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Wishes that a check answered."
-                    ),
-                ),
-                ("claim", models.UUIDField(blank=True, null=True)),
-                ("claimed_until", models.DateTimeField(blank=True, null=True)),
-                (
-                    "checker",
-                    models.CharField(
-                        blank=True, help_text="Who checks, or did last.", max_length=200
-                    ),
-                ),
-                (
-                    "live_lesson",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="objectives",
-                        to="livelessons.livelesson",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('stage', models.PositiveSmallIntegerField()),
+                ('position', models.PositiveSmallIntegerField()),
+                ('slug', models.CharField(max_length=63)),
+                ('level', models.BooleanField(default=False, help_text='May be lost again after it was passed.')),
+                ('needs', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=63), blank=True, default=list, size=None)),
+                ('interval_seconds', models.PositiveSmallIntegerField()),
+                ('timeout_seconds', models.PositiveSmallIntegerField()),
+                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('checking', 'Checking'), ('passed', 'Passed'), ('failed', 'Failed'), ('error', 'Error')], default='waiting', max_length=10)),
+                ('message', models.CharField(blank=True, help_text='For learners, and for checks that need this one.', max_length=500)),
+                ('detail', models.TextField(blank=True, help_text='For authors.')),
+                ('attempts', models.PositiveIntegerField(default=0, help_text='Checks that passed or failed.')),
+                ('failures', models.PositiveIntegerField(default=0)),
+                ('errors', models.PositiveIntegerField(default=0, help_text='Checks that were broken.')),
+                ('opened_at', models.DateTimeField(blank=True, null=True)),
+                ('checked_at', models.DateTimeField(blank=True, null=True)),
+                ('passed_at', models.DateTimeField(blank=True, null=True)),
+                ('next_check_at', models.DateTimeField(blank=True, help_text='Empty: not to be checked now.', null=True)),
+                ('pause_seconds', models.FloatField(default=0, help_text='Until the next check but one.')),
+                ('wishes', models.PositiveIntegerField(default=0, help_text='Checks that were asked for.')),
+                ('answered', models.PositiveIntegerField(default=0, help_text='Wishes that a check answered.')),
+                ('claim', models.UUIDField(blank=True, null=True)),
+                ('claimed_until', models.DateTimeField(blank=True, null=True)),
+                ('checker', models.CharField(blank=True, help_text='Who checks, or did last.', max_length=200)),
+                ('live_lesson', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='objectives', to='livelessons.livelesson')),
             ],
             options={
-                "verbose_name": "objective",
-                "ordering": ["stage", "position"],
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("next_check_at__isnull", False)),
-                        fields=["next_check_at"],
-                        name="live_objective_due",
-                    )
-                ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("live_lesson", "stage", "slug"), name="live_objective_once"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            ("state__in", ["waiting", "checking", "passed", "failed", "error"])
-                        ),
-                        name="live_objective_state_known",
-                    ),
-                ],
+                'verbose_name': 'objective',
+                'ordering': ['stage', 'position'],
+                'indexes': [models.Index(condition=models.Q(('next_check_at__isnull', False)), fields=['next_check_at'], name='live_objective_due')],
+                'constraints': [models.UniqueConstraint(fields=('live_lesson', 'stage', 'slug'), name='live_objective_once'), models.CheckConstraint(condition=models.Q(('state__in', ['waiting', 'checking', 'passed', 'failed', 'error'])), name='live_objective_state_known')],
             },
         ),
     ]
