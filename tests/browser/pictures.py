@@ -1,7 +1,7 @@
 """The pictures of the documentation, taken from what really runs.
 
-``make up`` need not run: ``.venv/bin/python -m tests.browser.pictures docs/pictures`` starts a
-Syringe of its own beside the servers that ``SYRINGE_DATABASE_URL`` and ``SYRINGE_REDIS_URL`` name.
+``python3 syringe_project/launcher beside-servers -- -m tests.browser.pictures docs/pictures``
+starts a Syringe of its own for them.
 """
 
 import argparse
@@ -27,6 +27,7 @@ def take(page: Page, folder: Path) -> None:
     for line in TYPED:
         type_line(page, line)
     wait_for_text(page, "</html>|Hello|welcome")
+    page.get_by_text("1 of 2 reached", exact=True).wait_for()
     page.screenshot(path=folder / "lesson.png")
     page.goto("/learn/")
     page.screenshot(path=folder / "catalogue.png")
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    with Stack(backend=LOCAL) as stack, sync_playwright() as playwright:
+    with Stack(backend=LOCAL, objectives=1) as stack, sync_playwright() as playwright:
         stack.manage("import_curriculum", "curriculum/sample")
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--headless", "--no-sandbox"]
