@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import socket
-import statistics
 import time
 from collections.abc import Iterator
 
@@ -172,19 +171,6 @@ async def test_forwarding_into_other_networks_is_refused(pair: Shell) -> None:
     async with pair.connect("linux1") as connection:
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.open_connection("100.64.0.11", 22)
-
-
-async def test_echo_through_the_relay_is_quick(pair: Shell) -> None:
-    async with pair.connect("linux1") as connection:
-        process = await connection.create_process("stty raw -echo; echo go; cat", term_type="xterm")
-        await read_until(process, "go")
-        times: list[float] = []
-        for _ in range(50):
-            begin = time.perf_counter()
-            process.stdin.write("x")
-            await process.stdout.readexactly(1) if times else await read_until(process, "x")
-            times.append(time.perf_counter() - begin)
-        assert statistics.median(times) < 0.05
 
 
 @pytest.fixture(scope="module")
