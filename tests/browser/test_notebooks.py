@@ -13,7 +13,7 @@ from tests.backends import NOTEBOOKS
 from tests.curricula import write, write_curriculum
 from tests.stack import Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
 
 WAIT_MS = 30_000
 

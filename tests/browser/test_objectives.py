@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.curricula import write, write_curriculum
 from tests.stack import FAKE, Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack-objectives")]
 
 WAIT_MS = 30_000
 expect.set_options(timeout=WAIT_MS)

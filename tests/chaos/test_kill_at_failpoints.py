@@ -12,7 +12,7 @@ from tests.chaos.conftest import QUICK, UNNEEDED
 from tests.chaos.learner import ChaosLearner, prepare
 from tests.stack import FAKE, Stack, wait_until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("failpoints")]
 
 BY_SWEEP = {Failpoint.SWEEP_CLAIMED, Failpoint.SWEEP_ENQUEUED}
 

@@ -20,7 +20,7 @@ from tests.chaos.learner import ChaosLearner, prepare
 from tests.servers import OwnServer
 from tests.stack import FAKE, Stack, StackError, wait_until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("servers-away")]
 
 AWAY_SECONDS = float(os.environ.get("CHAOS_AWAY_SECONDS", "2"))
 """How long things stay away; `make chaos` sets a minute."""

@@ -18,7 +18,7 @@ from tests.ssh_endpoint import SshEndpoint
 from tests.stack import FAKE, LOCAL, Stack, wait_until
 
 # Each has a whole Syringe, and waits for what a killed checker held.
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 LESSON = """\
 name: Checked
