@@ -137,13 +137,13 @@ def test_a_slow_answer_is_waited_for_until_the_time_limit(
     spec = configured()
     if call != "ensure":
         start(backend, spec)
-    cluster.faults.add(Fault(delay=1.5))
+    cluster.faults.add(Fault(delay=6))
     begin = time.monotonic()
 
     with pytest.raises(BackendUnavailable):
         CALLS[call](backend, spec)
 
-    assert time.monotonic() - begin < 1.2
+    assert time.monotonic() - begin < 5
 
 
 def test_a_start_ends_although_every_call_is_slow(cluster: FakeCluster, connect: Connect) -> None:
@@ -153,9 +153,9 @@ def test_a_start_ends_although_every_call_is_slow(cluster: FakeCluster, connect:
     begin = time.monotonic()
 
     with pytest.raises(BackendUnavailable, match="whole start"):
-        backend.ensure(lesson(*(endpoint(f"linux{number}") for number in range(8))))
+        backend.ensure(lesson(*(endpoint(f"linux{number}") for number in range(40))))
 
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 10
 
 
 @pytest.mark.parametrize("call", CALLS)

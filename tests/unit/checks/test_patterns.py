@@ -30,7 +30,7 @@ async def test_what_is_no_pattern_is_said(pattern):
 
 
 async def test_a_pattern_that_takes_for_ever_holds_up_nothing(monkeypatch):
-    monkeypatch.setattr(patterns, "SECONDS", 0.5)
+    monkeypatch.setattr(patterns, "SECONDS", 2.0)
     longest, last = 0.0, time.monotonic()
 
     async def tick() -> None:
@@ -45,4 +45,4 @@ async def test_a_pattern_that_takes_for_ever_holds_up_nothing(monkeypatch):
         await found("(a|a)*$", "a" * 4000 + "b")
     ticking.cancel()
 
-    assert longest < 0.4
+    assert longest < 1.5
