@@ -8,7 +8,6 @@ import select
 import socket
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,6 +47,7 @@ class ApiServer(ThreadingHTTPServer):
         self.faults = faults
         self._connections: set[socket.socket] = set()
         self._guard = threading.Lock()
+        self.stopping = threading.Event()
         super().__init__(("127.0.0.1", port), _Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
 
@@ -57,6 +57,7 @@ class ApiServer(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """End every connection and wait for the threads."""
+        self.stopping.set()
         self.shutdown()
         self._thread.join()
         self.drop_connections()
@@ -128,6 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
             response = self.server.api.handle(request, target, user, rights)
         except ApiError as error:
             response = answer_error(error)
+        except ConnectionAbortedError:
+            self.close_connection = True
+            return
         except Exception as bug:  # noqa: BLE001 - a bug of the fake must be seen as that
             self.server.api.bugs.append(bug)
             response = answer_error(ApiError(599, "BugOfTheFake", repr(bug)))
@@ -152,7 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _fault(self, action: Attributes) -> Fault | None:
         fault = self.server.faults.take(action)
         if fault is not None:
-            time.sleep(fault.delay)
+            if self.server.stopping.wait(fault.delay):
+                raise ConnectionAbortedError
             if fault.status:
                 raise fault.error()
         return fault
