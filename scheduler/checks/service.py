@@ -3,19 +3,21 @@
 import asyncio
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.signals import worker_ready, worker_shutdown
 
-from scheduler.checks.checker import Checker
 from scheduler.loop import running_loop
+
+if TYPE_CHECKING:
+    from scheduler.checks.checker import Checker
 
 logger = logging.getLogger(__name__)
 
 QUEUE = "objectives"
 _STOP_SECONDS = 5.0
 
-_checkers: list[Checker] = []
+_checkers: "list[Checker]" = []
 
 
 def wake_checker() -> None:
@@ -24,8 +26,11 @@ def wake_checker() -> None:
         checker.wake()
 
 
-def start_checker(name: str) -> Checker:
+def start_checker(name: str) -> "Checker":
     """Check objectives in this process from now on; return when it has begun."""
+    # Here, because every worker and beat load this module, and few of them need an SSH client.
+    from scheduler.checks.checker import Checker
+
     loop = running_loop()
     checker = Checker(name, loop)
     asyncio.run_coroutine_threadsafe(checker.start(), loop).result(_STOP_SECONDS)
@@ -33,7 +38,7 @@ def start_checker(name: str) -> Checker:
     return checker
 
 
-def stop_checker(checker: Checker) -> None:
+def stop_checker(checker: "Checker") -> None:
     """Stop checking, and let others go on with what was begun."""
     _checkers.remove(checker)
     try:

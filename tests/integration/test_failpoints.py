@@ -1,12 +1,10 @@
 """Between every two writes of the scheduler stands a failpoint, so that tests can kill it there."""
 
-import logging
 import socketserver
 import threading
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection, transaction
 from django.utils import timezone
 
 from livelessons.models import LiveLesson
@@ -17,48 +15,13 @@ from scheduler.services import lesson_start, live_lesson_end, live_lesson_restar
 from scheduler.sweep import due_sweep
 from tests.conftest import endpoint_dict
 from tests.stack import wait_until
-
-WRITES = ("INSERT", "UPDATE", "DELETE")
-
-
-class Recorder(logging.Handler):
-    """The order of writes and failpoints: a transaction is one write, at its commit."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.events: list[str] = []
-        self.in_transaction = False
-        self.paused = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.events.append(f"failpoint {record.getMessage()}")
-
-    def committed(self) -> None:
-        self.in_transaction = False
-        self.events.append("write transaction")
-
-    def __call__(self, execute, sql, params, many, context):
-        result = execute(sql, params, many, context)
-        if not self.paused and sql.lstrip().upper().startswith(WRITES):
-            if not connection.in_atomic_block:
-                self.events.append(f"write {sql[:60]}")
-            elif not self.in_transaction:
-                self.in_transaction = True
-                transaction.on_commit(self.committed)
-        return result
+from tests.write_log import WriteLog, writes_logged
 
 
 @pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    recorder = Recorder()
-    logger = logging.getLogger("scheduler.failpoints")
-    logger.addHandler(recorder)
-    level = logger.level
-    logger.setLevel(logging.DEBUG)
-    with connection.execute_wrapper(recorder):
-        yield recorder
-    logger.setLevel(level)
-    logger.removeHandler(recorder)
+def log() -> Iterator[WriteLog]:
+    with writes_logged() as log:
+        yield log
 
 
 class Banner(socketserver.BaseRequestHandler):
@@ -77,11 +40,11 @@ def ssh_address() -> Iterator[str]:
         thread.join()
 
 
-def settle(recorder: Recorder, live_lesson: LiveLesson, state: State) -> None:
+def settle(log: WriteLog, live_lesson: LiveLesson, state: State) -> None:
     def arrived() -> bool:
-        recorder.paused = True
+        log.paused = True
         LiveLesson.objects.filter(next_look_at__isnull=False).update(next_look_at=timezone.now())
-        recorder.paused = False
+        log.paused = False
         due_sweep()
         reconcile([live_lesson.pk])
         live_lesson.refresh_from_db()
@@ -92,7 +55,7 @@ def settle(recorder: Recorder, live_lesson: LiveLesson, state: State) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_every_two_writes_have_a_failpoint_between_them(
-    make_lesson, make_session, settings, recorder, ssh_address
+    make_lesson, make_session, settings, log, ssh_address
 ):
     settings.SYRINGE_FAKE_SCRIPT = f'{{"fail_attempts": [1], "address": "{ssh_address}"}}'
     stage = {"guide_type": "markdown", "configurations": {"linux1": "configs/linux1.py"}}
@@ -100,26 +63,16 @@ def test_every_two_writes_have_a_failpoint_between_them(
         stages=[stage, stage], endpoints=[endpoint_dict(configuration_type="python")]
     )
     session = make_session()
-    recorder.events.clear()
+    log.events.clear()
 
     live_lesson = lesson_start(session=session, slug=lesson.slug).live_lesson
-    settle(recorder, live_lesson, State.READY)
+    settle(log, live_lesson, State.READY)
     stage_change(live_lesson=live_lesson, stage=1)
-    settle(recorder, live_lesson, State.READY)
+    settle(log, live_lesson, State.READY)
     live_lesson_restart(live_lesson=live_lesson)
-    settle(recorder, live_lesson, State.READY)
+    settle(log, live_lesson, State.READY)
     live_lesson_end(live_lesson=live_lesson)
-    settle(recorder, live_lesson, State.DELETED)
+    settle(log, live_lesson, State.DELETED)
 
-    doubles = [
-        (one, two)
-        for one, two in zip(recorder.events, recorder.events[1:], strict=False)
-        if one.startswith("write") and two.startswith("write")
-    ]
-    assert doubles == []
-    hit = {
-        event.removeprefix("failpoint ")
-        for event in recorder.events
-        if event.startswith("failpoint")
-    }
-    assert hit == set(Failpoint)
+    assert log.unparted == []
+    assert log.failpoints == set(Failpoint)

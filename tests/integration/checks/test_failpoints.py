@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import signal
 from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
-from typing import Any
 
 import pytest
-from django.db import transaction
-from django.db.backends.signals import connection_created
 from django.db.models.functions import Now
 
 from events.models import OutboxEvent
@@ -28,11 +23,11 @@ from scheduler.failpoints import CheckFailpoint
 from tests.integration.checks.conftest import checker_process, run
 from tests.objectives import due_now
 from tests.stack import wait_until
+from tests.write_log import WriteLog, writes_logged
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FILE = {"kind": "file", "path": "checks/it.py", "language": "python"}
-WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
 
 
 @pytest.fixture
@@ -72,50 +67,10 @@ def test_a_checker_killed_there_loses_nothing(live_lesson, ssh, name):
     assert live_lesson.completed_stages == [0]
 
 
-class Recorder(logging.Handler):
-    """The order of writes and failpoints on all threads: a transaction is one, at its commit."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.events: list[str] = []
-        self.paused = False
-        self._in_transaction = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.events.append(f"failpoint {record.getMessage()}")
-
-    def watch(self, connection: Any, **_: Any) -> None:
-        if self not in connection.execute_wrappers:
-            connection.execute_wrappers.append(self)
-
-    def _committed(self) -> None:
-        self._in_transaction = False
-        self.events.append("write transaction")
-
-    def __call__(self, execute, sql, params, many, context):
-        result = execute(sql, params, many, context)
-        if not self.paused and sql.lstrip().upper().startswith(WRITES):
-            if not context["connection"].in_atomic_block:
-                self.events.append(f"write {sql.strip()[:60]}")
-            elif not self._in_transaction:
-                self._in_transaction = True
-                transaction.on_commit(self._committed)
-        return result
-
-
 @pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    recorder = Recorder()
-    logger = logging.getLogger("scheduler.failpoints")
-    logger.addHandler(recorder)
-    level = logger.level
-    logger.setLevel(logging.DEBUG)
-    # Connections of the checker's threads are made anew for each call.
-    connection_created.connect(recorder.watch)
-    yield recorder
-    connection_created.disconnect(recorder.watch)
-    logger.setLevel(level)
-    logger.removeHandler(recorder)
+def log() -> Iterator[WriteLog]:
+    with writes_logged() as log:
+        yield log
 
 
 def only_due(live_lesson: LiveLesson, slug: str) -> None:
@@ -125,7 +80,7 @@ def only_due(live_lesson: LiveLesson, slug: str) -> None:
 
 
 async def test_every_two_writes_of_a_checker_have_a_failpoint_between_them(
-    live_lesson, ssh, recorder, settings
+    live_lesson, ssh, log, settings
 ):
     """One thing after another; what a checker does at the same time is in no order."""
     settings.SYRINGE_CHECKS_AT_ONCE = 5
@@ -133,16 +88,16 @@ async def test_every_two_writes_of_a_checker_have_a_failpoint_between_them(
     checker = Checker("slow and steady", asyncio.get_running_loop())
 
     async def take(slug: str) -> list[asyncio.Task[None]]:
-        recorder.paused = True
+        log.paused = True
         await in_thread(partial(only_due, live_lesson, slug))
-        recorder.paused = False
+        log.paused = False
         await checker._take()
         return [task for _, task in checker._running.values()]
 
     async def job_begun() -> None:
         await asyncio.to_thread(
             wait_until,
-            lambda: recorder.events[-1] == "failpoint after_check_job",
+            lambda: log.events[-1] == "failpoint after_check_job",
             seconds=10, what="the job",
         )  # fmt: skip
 
@@ -164,13 +119,6 @@ async def test_every_two_writes_of_a_checker_have_a_failpoint_between_them(
     await job_begun()
     await checker.stop()
 
-    events = recorder.events
-    doubles = [
-        (one, two)
-        for one, two in pairwise(events)
-        if one.startswith("write") and two.startswith("write")
-    ]
-    assert doubles == []
-    hit = {event.removeprefix("failpoint ") for event in events if event.startswith("failpoint")}
-    assert hit == set(CheckFailpoint)
-    assert len([event for event in events if event.startswith("write")]) >= 12
+    assert log.unparted == []
+    assert log.failpoints == set(CheckFailpoint)
+    assert len(log.writes) >= 12

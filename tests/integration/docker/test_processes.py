@@ -26,6 +26,9 @@ from tests.unit.docker.test_compose import GIVEN, WORKERS, compose
 PROGRAMS = Path(sys.executable).parent
 SECONDS = 60
 
+# One installation for the whole module, whatever worker of pytest it runs on.
+pytestmark = pytest.mark.xdist_group("image")
+
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):

@@ -73,7 +73,7 @@ def _render(values, name, namespace):
         manifest
         for path, text in sorted(files.items())
         if not path.endswith("NOTES.txt")
-        for manifest in yaml.safe_load_all(text)
+        for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader)
         if manifest
     ]
     notes = next(text for path, text in files.items() if path.endswith("NOTES.txt"))

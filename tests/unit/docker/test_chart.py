@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 
 import helm_python
-import kubernetes_validate
 import pytest
 
 from scheduler.backends.kubernetes.labels import INSTANCE
@@ -23,9 +22,8 @@ from tests.unit.docker.conftest import (
     render,
 )
 from tests.unit.kubernetes import descriptions as lesson
+from tests.unit.kubernetes_schemas import NEWEST, OLDEST, validate
 
-OLDEST = "1.29"
-NEWEST = kubernetes_validate.latest_version()
 IN_CLUSTER = re.compile(r"syringe-(worker-[a-z]+|watcher)")
 
 
@@ -56,7 +54,7 @@ def test_helm_has_nothing_to_complain_about(values, kube_version):
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_every_manifest_is_valid(manifests, version):
     for manifest in manifests:
-        kubernetes_validate.validate(manifest, version, strict=True)
+        validate(manifest, version)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +254,7 @@ def test_a_long_name_still_makes_valid_names():
     for name in ("s" * 53, "syringe-" + "x" * 45):
         for manifest in render(VALUE_SETS["trial"], name=name):
             assert len(manifest["metadata"]["name"]) <= 63
-            kubernetes_validate.validate(manifest, OLDEST, strict=True)
+            validate(manifest, OLDEST)
 
 
 def _names(manifests):
@@ -340,7 +338,7 @@ def confined(*, forced=False):
 @pytest.mark.parametrize("version", ["1.30", NEWEST])
 def test_the_admission_policies_are_valid(version):
     for manifest in confined(forced=True):
-        kubernetes_validate.validate(manifest, version, strict=True)
+        validate(manifest, version)
 
 
 @pytest.mark.parametrize("forced", [False, True])

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -17,6 +16,7 @@ from scheduler.backends.kubernetes.names import bridge_name
 from tests.unit.docker.conftest import CHART, named, pod_templates, render
 from tests.unit.docker.containerfiles import DOCKER, ROOT, stages
 from tests.unit.kubernetes import descriptions as lesson
+from tests.unit.kubernetes_schemas import NEWEST, OLDEST, validate
 
 WALKTHROUGHS = [ROOT / "docs" / "kubernetes" / name for name in ("kind.md", "k3s.md")]
 LESSON_IMAGES = ROOT / "docs" / "kubernetes" / "lesson-images" / "Dockerfile"
@@ -66,15 +66,15 @@ def test_the_peers_of_a_dns_on_the_node_are_what_lessons_may_reach():
     isolation = lesson.of_kind(made, "NetworkPolicy")["isolation"]
 
     assert isolation["spec"]["egress"][1]["to"] == peers
-    kubernetes_validate.validate(isolation, "1.29", strict=True)
+    validate(isolation, OLDEST)
     [policy] = re.findall(r"<<'YAML'\n(.*?)^YAML$", text, re.DOTALL | re.MULTILINE)
-    kubernetes_validate.validate(yaml.safe_load(policy), "1.29", strict=True)
+    validate(yaml.safe_load(policy), OLDEST)
 
 
-@pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_the_values_make_valid_manifests(manifests, version):
     for manifest in manifests:
-        kubernetes_validate.validate(manifest, version, strict=True)
+        validate(manifest, version)
 
 
 def test_the_secret_has_what_the_pods_read(walkthrough, manifests):
