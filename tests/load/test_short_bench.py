@@ -105,7 +105,16 @@ def test_a_real_cluster_takes_an_address_of_its_bundles(capsys, given: str):
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    "name", ["starts", "objectives", "kubernetes", "growth", "throughput", "imports"]
+    "name",
+    [
+        "starts",
+        pytest.param("sandboxes", marks=pytest.mark.local_backend),
+        "objectives",
+        "kubernetes",
+        "growth",
+        "throughput",
+        "imports",
+    ],
 )
 def test_a_quick_part_measures_everything_it_promises(tmp_path: Path, name: str):
     if name == "throughput" and shutil.which("wrk") is None:
