@@ -30,6 +30,9 @@ def root(request: HttpRequest) -> HttpResponse:
     return response
 
 
+# Here and not at the start of every process: workers have no use for the admin.
+admin.autodiscover()
+
 _schema = SpectacularAPIView.as_view()
 _docs = SpectacularSwaggerView.as_view(url_name="schema")
 
