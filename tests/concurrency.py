@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from django.db import connection
 
+from tests.waiting import PATIENCE
+
 THREADS = 6
 
 
@@ -15,7 +17,7 @@ def at_once(work: Callable[[int], object]) -> list[object]:
 
     def run(number: int) -> None:
         try:
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=PATIENCE)
             results[number] = work(number)
         except Exception as exc:  # noqa: BLE001 (handed to the test)
             results[number] = exc
@@ -26,5 +28,5 @@ def at_once(work: Callable[[int], object]) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE)
     return results

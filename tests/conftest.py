@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -20,6 +22,7 @@ from livelessons.models import LiveEndpoint, LiveLesson, LiveSession
 from livelessons.services.openings import objectives_create
 from livelessons.session_secrets import new_secret, secret_digest
 from livelessons.states import State
+from tests.databases import template_of_run
 
 _numbers = itertools.count(1)
 
@@ -31,6 +34,13 @@ hypothesis_settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 hypothesis_settings.load_profile("syringe")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have all workers of pytest-xdist, which are not started yet, use one template."""
+    template = contextlib.ExitStack()
+    template.enter_context(template_of_run(os.environ["SYRINGE_DATABASE_URL"]))
+    config.add_cleanup(template.close)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ from syringe_project.launcher.postgres import EmbeddedPostgres, choose_identity
 from syringe_project.launcher.processes import spawn
 from syringe_project.launcher.supervisor import Service
 from syringe_project.launcher.valkey import EmbeddedValkey
-from tests.stack import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
 
@@ -79,7 +79,7 @@ class OwnServer:
             standard_input=service.standard_input,
         )
         self._process = process
-        wait_until(lambda: service.is_ready(process.pid), seconds=30, what=service.name)
+        wait_until(lambda: service.is_ready(process.pid), what=service.name)
 
     def freeze(self) -> None:
         """Let the server answer nothing while its connections stay open."""
@@ -95,5 +95,5 @@ class OwnServer:
         """Stop the server, politely unless a signal is named, and wait for its end."""
         if self._process is not None:
             self._process.send_signal(number or self._service.stop_signal)
-            self._process.wait(30)
+            self._process.wait(PATIENCE)
             self._process = None

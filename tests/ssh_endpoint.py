@@ -20,6 +20,8 @@ from typing import Self
 
 import asyncssh
 
+from tests.waiting import FOR_EVER, PATIENCE
+
 
 class _Server(asyncssh.SSHServer):
     def __init__(self, endpoint: SshEndpoint) -> None:
@@ -62,7 +64,7 @@ class SshEndpoint:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result(PATIENCE)
         return self
 
     def __exit__(
@@ -71,10 +73,10 @@ class SshEndpoint:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self.close(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.close(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         if self._thread is not None:
-            self._thread.join(10)
+            self._thread.join(PATIENCE)
         self._loop.close()
 
     def home_of(self, password: str) -> Path:
@@ -146,7 +148,7 @@ async def _leave(
     """Close the command's files as OpenSSH does; it has to notice by itself."""
     stdin.close()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(FOR_EVER):
             while await stdout.read(65536):
                 pass
             await shell.wait()

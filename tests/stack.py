@@ -20,20 +20,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from typing import Self
 from uuid import uuid4
 
-import psycopg2
-
-_T = TypeVar("_T")
+from tests.databases import migrated_database
+from tests.waiting import PATIENCE, WaitedInVain, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = "scheduler.backends.local.LocalBackend"
@@ -67,56 +64,11 @@ class _Process:
     popen: subprocess.Popen[bytes]
 
 
-def wait_until(condition: Callable[[], _T], *, seconds: float, what: str) -> _T:
-    """Return the first true answer of ``condition``; raise StackError after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            raise StackError(f"waited {seconds:g} s in vain for: {what}")
-        time.sleep(0.02)
-    return answer
-
-
 def free_port() -> int:
     """Return a loopback port that nobody listens on just now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def _maintain(server_url: str, statement: str) -> None:
-    """Run a statement about databases, outside of all of them."""
-    maintenance = urlunsplit(urlsplit(server_url)._replace(path="/postgres"))
-    connection = psycopg2.connect(maintenance, connect_timeout=5)
-    connection.autocommit = True
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute(statement)
-
-
-@contextlib.contextmanager
-def fresh_database(server_url: str) -> Iterator[str]:
-    """Create a database next to the one named, yield its URL, drop it whoever is connected."""
-    name = f"stack_{uuid4().hex[:16]}"
-    _maintain(server_url, f'CREATE DATABASE "{name}"')
-    try:
-        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-    finally:
-        _maintain(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
-@contextlib.contextmanager
-def refused_database(stack: Stack) -> Iterator[None]:
-    """Let nobody use the stack's own database, as if its server were away."""
-    url = stack.env["SYRINGE_DATABASE_URL"]
-    name = urlsplit(url).path[1:]
-    _maintain(url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-    try:
-        _maintain(
-            url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-        )
-        yield
-    finally:
-        _maintain(url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
 class Stack:
@@ -189,11 +141,12 @@ class Stack:
             self.logs_folder.mkdir()
             self.socket.parent.mkdir(parents=True, mode=0o700)
             if self._database_url is None:
-                url = exits.enter_context(fresh_database(self.env["SYRINGE_DATABASE_URL"]))
+                server = self.env["SYRINGE_DATABASE_URL"]
+                url = exits.enter_context(migrated_database(server, self._migrate))
             else:
                 url = self._database_url
+                self._migrate(url)
             self.env["SYRINGE_DATABASE_URL"] = url
-            self.manage("migrate", "--verbosity", "0")
             exits.callback(self._destroy_leftovers)
             exits.callback(self._stop_all)
             for name in self.names():
@@ -212,6 +165,10 @@ class Stack:
         if value is not None:
             value.add_note(self.logs())
         self._exits.close()
+
+    def _migrate(self, url: str) -> None:
+        self.env["SYRINGE_DATABASE_URL"] = url
+        self.manage("migrate", "--verbosity", "0")
 
     def names(self) -> list[str]:
         """Name every process of the stack."""
@@ -267,11 +224,11 @@ class Stack:
             case _:
                 raise KeyError(name)
 
-    def manage(self, *arguments: str, seconds: float = 120) -> str:
+    def manage(self, *arguments: str, seconds: float = 2 * PATIENCE) -> str:
         """Run a management command in the stack's environment and return what it printed."""
         return self._run([sys.executable, "manage.py", *arguments], seconds)
 
-    def python(self, code: str, seconds: float = 60) -> str:
+    def python(self, code: str, seconds: float = 2 * PATIENCE) -> str:
         """Run Python code in the stack's environment and return what it printed."""
         return self._run([sys.executable, "-c", code], seconds)
 
@@ -307,7 +264,7 @@ class Stack:
         """Return the id of a process."""
         return self._processes[name].popen.pid
 
-    def wait_exit(self, name: str, *, seconds: float = 15) -> int:
+    def wait_exit(self, name: str, *, seconds: float = PATIENCE) -> int:
         """Wait for a process to end by itself and return its exit status."""
         popen = self._processes[name].popen
         wait_until(lambda: popen.poll() is not None, seconds=seconds, what=f"the end of {name}")
@@ -318,7 +275,7 @@ class Stack:
         popen = self._processes[name].popen
         popen.send_signal(number)
         if number in {signal.SIGKILL, signal.SIGTERM, signal.SIGINT}:
-            popen.wait(15)
+            popen.wait(PATIENCE)
 
     def restart(self, name: str, *, env: Mapping[str, str] | None = None) -> None:
         """Stop a process politely and start it again."""
@@ -353,8 +310,8 @@ class Stack:
                 return False
 
         try:
-            wait_until(answers, seconds=30, what=f"an answer of {name}")
-        except StackError as exc:
+            wait_until(answers, what=f"an answer of {name}")
+        except WaitedInVain as exc:
             exc.add_note(self.logs())
             raise
 
@@ -378,7 +335,7 @@ class Stack:
         # Children of its own session, such as the workers of web, go with it.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(5)
+        process.wait(PATIENCE)
 
     def _destroy_leftovers(self) -> None:
         # Sandboxes outlive the workers by design, but not the test. Fakes go with the database.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,8 @@ class WriteLog(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[str] = []
+        self._threads: list[int] = []
+        self._noting = threading.Lock()
         self.paused = False
         self._in_transaction = False
 
@@ -38,11 +41,30 @@ class WriteLog(logging.Handler):
     @property
     def unparted(self) -> list[tuple[str, str]]:
         """Writes that follow each other without a failpoint."""
-        pairs = pairwise(self.events)
-        return [(a, b) for a, b in pairs if a.startswith(_WRITE) and b.startswith(_WRITE)]
+        return _unparted(self.events)
+
+    @property
+    def unparted_within_threads(self) -> list[tuple[str, str]]:
+        """The same of each thread by itself: what two do at once is in no order."""
+        events = list(zip(self._threads, self.events, strict=True))
+        return [
+            pair
+            for thread in set(self._threads)
+            for pair in _unparted([event for at, event in events if at == thread])
+        ]
+
+    def clear(self) -> None:
+        """Forget everything so far."""
+        self.events.clear()
+        self._threads.clear()
+
+    def _note(self, event: str) -> None:
+        with self._noting:
+            self._threads.append(threading.get_ident())
+            self.events.append(event)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.events.append(f"{_FAILPOINT}{record.getMessage()}")
+        self._note(f"{_FAILPOINT}{record.getMessage()}")
 
     def watch(self, connection: Any, **_: Any) -> None:
         if self not in connection.execute_wrappers:
@@ -50,17 +72,22 @@ class WriteLog(logging.Handler):
 
     def _committed(self) -> None:
         self._in_transaction = False
-        self.events.append(f"{_WRITE}transaction")
+        self._note(f"{_WRITE}transaction")
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
         if not self.paused and sql.lstrip().upper().startswith(_WRITES):
             if not context["connection"].in_atomic_block:
-                self.events.append(f"{_WRITE}{sql.strip()[:60]}")
+                self._note(f"{_WRITE}{sql.strip()[:60]}")
             elif not self._in_transaction:
                 self._in_transaction = True
                 transaction.on_commit(self._committed)
         return result
+
+
+def _unparted(events: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = pairwise(events)
+    return [(a, b) for a, b in pairs if a.startswith(_WRITE) and b.startswith(_WRITE)]
 
 
 @contextlib.contextmanager

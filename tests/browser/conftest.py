@@ -9,12 +9,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from scheduler.backends.local import LocalBackend
 from tests.stack import LOCAL, ROOT, Stack
+from tests.waiting import PATIENCE
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-WAIT_MS = 30_000
+WAIT_MS = 1000 * PATIENCE
 
 
 @pytest.hookimpl(wrapper=True)

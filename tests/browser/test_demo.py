@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.stack import ROOT, Stack, free_port
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.local_backend, pytest.mark.xdist_group("stack")]
 
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.local_backend, pytest.mark.xdist_group("stack")]
 def demo(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "syringe_project.launcher.demo", *arguments],
-        cwd=ROOT, env=stack.env, text=True, capture_output=True, timeout=100,
+        cwd=ROOT, env=stack.env, text=True, capture_output=True, timeout=2 * PATIENCE,
     )  # fmt: skip
 
 

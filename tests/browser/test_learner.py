@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.conftest import WAIT_MS
-from tests.stack import Stack, refused_database
+from tests.databases import refused_database
+from tests.stack import Stack
 
 pytestmark = [
     pytest.mark.browser,
@@ -112,7 +113,7 @@ def test_after_a_restart_of_the_gateway_the_page_goes_on(page: Page, stack: Stac
 def test_a_lost_connection_is_said_and_found_again(page: Page, stack: Stack):
     open_lesson(page, "shell-first-steps")
     connection = page.locator("#connection[role=status]")
-    with refused_database(stack):
+    with refused_database(stack.env["SYRINGE_DATABASE_URL"]):
         stack.kill("gateway", signal.SIGTERM)
         # It answers now, but only with errors.
         stack.start("gateway", wait=False)

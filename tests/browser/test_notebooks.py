@@ -12,10 +12,11 @@ from playwright.sync_api import Browser, Page, expect
 from tests.backends import NOTEBOOKS
 from tests.curricula import write, write_curriculum
 from tests.stack import Stack
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
 
-WAIT_MS = 30_000
+WAIT_MS = 1000 * PATIENCE
 
 LESSON = """\
 name: Notes

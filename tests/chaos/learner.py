@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import psycopg2
 
-from tests.stack import Stack, wait_until
+from tests import databases
+from tests.stack import Stack
+from tests.waiting import PATIENCE, wait_until
 
 LESSON = "chaos"
 ENDED = {"FAILED", "DELETED"}
@@ -46,7 +48,7 @@ class ChaosLearner:
         self.stack = stack
         transport = httpx.HTTPTransport(uds=str(stack.socket))
         self.http = httpx.Client(
-            transport=transport, base_url="http://localhost/api/v1", timeout=10
+            transport=transport, base_url="http://localhost/api/v1", timeout=PATIENCE
         )
         session = self.http.post("/sessions", json={}).raise_for_status().json()
         self.session_id = session["id"]
@@ -67,10 +69,7 @@ class ChaosLearner:
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a query in the stack's database."""
         url = self.stack.env["SYRINGE_DATABASE_URL"]
-        connection = psycopg2.connect(url, connect_timeout=5)
-        with closing(connection), connection.cursor() as cursor:
-            cursor.execute(sql, values)
-            return list(cursor.fetchall())
+        return databases.rows(url, sql, values)
 
     def states(self) -> dict[str, str]:
         """Return this session's livelessons and their states."""
@@ -82,7 +81,7 @@ class ChaosLearner:
             )
         }
 
-    def wait_for(self, state: str, *, seconds: float = 40) -> str:
+    def wait_for(self, state: str, *, seconds: float = PATIENCE) -> str:
         """Wait until every livelesson of the session is in this state; return one's id."""
 
         def arrived() -> bool:

@@ -10,7 +10,8 @@ import pytest
 from scheduler.failpoints import Failpoint
 from tests.chaos.conftest import QUICK, UNNEEDED
 from tests.chaos.learner import ChaosLearner, prepare
-from tests.stack import FAKE, Stack, wait_until
+from tests.stack import FAKE, Stack
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("failpoints")]
 
@@ -43,7 +44,7 @@ def test_a_kill_there_loses_nothing(stack, tmp_path, name):
             learner.be_due()
         return marker.exists()
 
-    wait_until(killed, seconds=30, what=f"the kill at {name}")
+    wait_until(killed, what=f"the kill at {name}")
     if victim != "web":
         # gunicorn replaces a dead worker by itself; ours are replaced by their supervisor.
         assert stack.wait_exit(victim) == -9

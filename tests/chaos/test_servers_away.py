@@ -18,7 +18,8 @@ from syringe_project.celery import app
 from tests.chaos.conftest import QUICK, UNNEEDED
 from tests.chaos.learner import ChaosLearner, prepare
 from tests.servers import OwnServer
-from tests.stack import FAKE, Stack, StackError, wait_until
+from tests.stack import FAKE, Stack
+from tests.waiting import WaitedInVain, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("servers-away")]
 
@@ -77,8 +78,8 @@ def wait_for(stack: Stack, condition: Callable[[], bool], what: str) -> None:
         return condition()
 
     try:
-        wait_until(came, seconds=60, what=what)
-    except StackError as exc:
+        wait_until(came, what=what)
+    except WaitedInVain as exc:
         exc.add_note(stack.logs(15))
         raise
 
@@ -177,7 +178,7 @@ def test_beat_stopped_for_longer_than_its_lock(stack, learner):
         assert learner.start().status_code < 300
         # Without a sweep, messages and timers bring it there.
         learner.wait_for("READY")
-        wait_until(lambda: stays_due(learner), seconds=20, what="the end of messages and timers")
+        wait_until(lambda: stays_due(learner), what="the end of messages and timers")
         time.sleep(max(AWAY_SECONDS, BEAT_LOCK_SECONDS + 2))
         assert is_due(learner)
     finally:

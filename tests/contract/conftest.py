@@ -27,6 +27,7 @@ from tests.contract.descriptions import (
 from tests.contract.real_cluster import bundle_service, kubeconfig_of_run
 from tests.fake_kubernetes import FakeCluster
 from tests.granted_clusters import granted_cluster
+from tests.waiting import PATIENCE
 
 
 @dataclass
@@ -41,8 +42,8 @@ class Kind:
     impossible: EnvironmentSpec
     enter_instance: Callable[[str], None]
     bundles: str = ""
-    patience: float = 20.0
-    at_once: float = 1.0
+    patience: float = PATIENCE
+    at_once: float = 5.0
     started: list[EnvironmentSpec] = field(default_factory=list)
 
     def environment(self, *args: Any, **kwargs: Any) -> EnvironmentSpec:

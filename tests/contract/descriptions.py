@@ -26,6 +26,7 @@ from scheduler.backends.base import (
     RuntimeBackend,
     StageSpec,
 )
+from tests.waiting import PATIENCE
 
 SHELL = PresentationSpec(name="cli", port=22, type="ssh")
 UTILITY = ImageSpec(
@@ -93,7 +94,7 @@ def environment(
     )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     """Return whether a condition came true in time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -109,7 +110,7 @@ def observe(backend: RuntimeBackend, spec: EnvironmentSpec) -> EnvironmentObserv
 
 
 def start(
-    backend: RuntimeBackend, spec: EnvironmentSpec, seconds: float = 20.0
+    backend: RuntimeBackend, spec: EnvironmentSpec, seconds: float = PATIENCE
 ) -> EnvironmentObservation:
     """Start an environment and return what is observed once it has started or failed."""
     backend.ensure(spec)
@@ -117,7 +118,7 @@ def start(
     return observe(backend, spec)
 
 
-def end(backend: RuntimeBackend, ref: EnvironmentRef, seconds: float = 20.0) -> bool:
+def end(backend: RuntimeBackend, ref: EnvironmentRef, seconds: float = PATIENCE) -> bool:
     """End an environment; return whether it was gone in time."""
     backend.destroy(ref)
     return wait_until(lambda: backend.observe([ref])[ref].phase == Phase.ABSENT, seconds)
@@ -161,7 +162,7 @@ class Shell:
             preferred_auth="password",
         )
 
-    def run(self, command: str, name: str = "linux1", seconds: float = 20.0) -> Result:
+    def run(self, command: str, name: str = "linux1", seconds: float = PATIENCE) -> Result:
         """Run a command on an endpoint and wait for it."""
         return asyncio.run(self._run(command, name, seconds))
 

@@ -41,6 +41,7 @@ from tests.contract.descriptions import (
     observe,
     wait_until,
 )
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.local_backend
 
@@ -471,6 +472,6 @@ def test_preflight_names_a_full_table_of_namespaces(local: Kind) -> None:
         ["unshare", "--user", "--map-current-user", "--keep-caps", sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert "user.max_user_namespaces" in run.stdout, run.stderr

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from scheduler.backends.local import LocalBackend, cgroups, limits
 from tests.contract.descriptions import Shell, end, endpoint, environment, start
-from tests.stack import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.local_backend, pytest.mark.xdist_group("local-limits")]
 
@@ -30,7 +30,7 @@ def greedy() -> Iterator[Shell]:
 
 def test_a_fork_bomb_stays_inside_and_can_be_ended(greedy: Shell) -> None:
     greedy.run(
-        'python3 -c "\nimport os, time\nend = time.monotonic() + 15\n'
+        'python3 -c "\nimport os, time\nend = time.monotonic() + 600\n'
         "while time.monotonic() < end:\n    try: os.fork()\n    except OSError: time.sleep(0.05)\n"
         '" >/dev/null 2>&1 </dev/null & sleep 1'
     )
@@ -45,13 +45,13 @@ def test_a_fork_bomb_stays_inside_and_can_be_ended(greedy: Shell) -> None:
         greedy.run("kill -9 -1")
         return int(greedy.run(count).output.split()[-1]) < limits.PROCESSES / 2
 
-    wait_until(ended, seconds=10, what="the end of the fork bomb")
+    wait_until(ended, what="the end of the fork bomb")
 
 
 @pytest.mark.parametrize("folder", ["/tmp", "/var/tmp", "/home/antidote", "/dev/shm", "/antidote"])
 def test_the_disk_is_full_at_its_limit(greedy: Shell, folder: str) -> None:
     try:
-        result = greedy.run(f"dd if=/dev/zero of={folder}/big bs=1M count=2000", seconds=60)
+        result = greedy.run(f"dd if=/dev/zero of={folder}/big bs=1M count=2000")
         size = int(greedy.run(f"stat -c %s {folder}/big").output)
     finally:
         greedy.run(f"rm -f {folder}/big")
@@ -65,7 +65,6 @@ def test_the_number_of_files_has_a_limit(greedy: Shell) -> None:
     result = greedy.run(
         "mkdir /tmp/many && cd /tmp/many && seq 100000 | xargs touch 2>&1 | tail -1; "
         "ls | wc -l; rm -rf /tmp/many",
-        seconds=60,
     )
 
     assert "No space left" in result.output
@@ -75,7 +74,7 @@ def test_the_number_of_files_has_a_limit(greedy: Shell) -> None:
 def test_one_process_cannot_take_all_memory(greedy: Shell) -> None:
     amount = 2 * limits.MEMORY_BYTES
 
-    result = greedy.run(f"python3 -c 'x = bytearray({amount}); print(len(x))'", seconds=60)
+    result = greedy.run(f"python3 -c 'x = bytearray({amount}); print(len(x))'")
 
     assert str(amount) not in result.output
     assert greedy.run("echo alive").output == "alive"
@@ -88,7 +87,6 @@ def test_many_processes_together_cannot_either(greedy: Shell) -> None:
     result = greedy.run(
         "for i in 1 2 3 4 5 6 7 8; do "
         f"python3 -c \"import time; {hold}; print('kept')\" & done; wait",
-        seconds=60,
     )
 
     assert 0 < result.output.splitlines().count("kept") < 5

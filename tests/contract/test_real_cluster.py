@@ -12,6 +12,7 @@ from tests.contract.descriptions import environment
 from tests.contract.real_cluster import bundle_service
 from tests.fake_kubernetes import Behaviour, FakeCluster, image_missing
 from tests.stack import ROOT
+from tests.waiting import PATIENCE
 
 
 def test_folders_are_served_before_any_lesson_asks_for_them(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_the_suite_passes_on_a_cluster_that_takes_settings_of_its_own(tmp_path: 
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=100,
+            timeout=4 * PATIENCE,
         )
 
     assert done.returncode == 0, done.stdout

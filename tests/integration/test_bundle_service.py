@@ -22,7 +22,8 @@ from lessons.selectors import PIECE_BYTES
 from scheduler.environments import environment_spec
 from syringe_project.launcher.python_environment import PythonEnvironment
 from syringe_project.launcher.services import application_services
-from tests.stack import free_port, wait_until
+from tests.stack import free_port
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +35,7 @@ class Service:
 
     def __init__(self, url, pid, log):
         self.url, self.pid, self._log = url, pid, log
-        self.client = httpx.Client(base_url=url, timeout=20)
+        self.client = httpx.Client(base_url=url, timeout=PATIENCE)
 
     def ask(self, address, method="GET", **headers):
         """Ask for what another installation's name stands before."""
@@ -84,12 +85,12 @@ def service(django_db_setup, django_db_blocker, tmp_path_factory):
         return declared.is_ready(process.pid)
 
     try:
-        wait_until(answers, seconds=30, what="the bundle service")
+        wait_until(answers, what="the bundle service")
         yield running
     finally:
         running.client.close()
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -162,9 +163,7 @@ def test_an_address_ends_with_the_greatest_age(service, make_url, settings):
     ends_now = make_url(b"old", created_at=now - timedelta(seconds=3599))
 
     assert service.ask(young).status_code == 200
-    assert wait_until(
-        lambda: service.ask(ends_now).status_code == 403, seconds=10, what="the address's end"
-    )
+    assert wait_until(lambda: service.ask(ends_now).status_code == 403, what="the address's end")
     refused = service.ask(ends_now)
     assert (refused.status_code, refused.headers["Content-Type"]) == (
         403,
@@ -291,5 +290,5 @@ def test_addresses_are_not_logged(service, make_url):
     assert service.ask(url.replace("?", "?a=1&")).status_code == 403
     assert service.ask(url, "POST").status_code == 405
 
-    wait_until(lambda: "Method Not Allowed" in service.log, seconds=5, what="a line of the log")
+    wait_until(lambda: "Method Not Allowed" in service.log, what="a line of the log")
     assert signature not in service.log

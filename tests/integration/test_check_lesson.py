@@ -12,7 +12,8 @@ import pytest
 
 from tests.curricula import SAMPLE
 from tests.rehearsed import copy_with_empty_files
-from tests.stack import LOCAL, ROOT, Stack, wait_until
+from tests.stack import LOCAL, ROOT, Stack
+from tests.waiting import PATIENCE, wait_until
 
 # One stack for the whole module, whatever worker of pytest it runs on.
 pytestmark = [pytest.mark.local_backend, pytest.mark.xdist_group("check_lesson")]
@@ -68,7 +69,7 @@ def check_lesson(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[s
         env={**stack.env, "COLUMNS": "120"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=2 * PATIENCE,
     )
 
 
@@ -157,11 +158,11 @@ def test_a_lesson_is_ended_however_the_command_is_stopped(
             stdout=stream,
             stderr=stream,
         )
-    wait_until(lambda: "booting" in log.read_text(), seconds=30, what="the start of the lesson")
+    wait_until(lambda: "booting" in log.read_text(), what="the start of the lesson")
 
     command.send_signal(number)
 
-    assert command.wait(60) == 130
+    assert command.wait(PATIENCE) == 130
     assert "Stopped; the lesson was ended." in log.read_text()
     assert states(stack) == {"DELETED"}
 
@@ -175,4 +176,4 @@ def test_without_a_worker_nobody_waits_for_long(stack: Stack) -> None:
 
     assert done.returncode == 1
     assert "no worker takes lessons" in done.stderr
-    wait_until(lambda: states(stack) == {"DELETED"}, seconds=30, what="the end of what was asked")
+    wait_until(lambda: states(stack) == {"DELETED"}, what="the end of what was asked")

@@ -1,8 +1,8 @@
 """Collection as it really runs: beat sends, a worker of its own queue acts."""
 
-import json
-
-from tests.stack import Stack, wait_until
+from tests.databases import rows
+from tests.stack import Stack
+from tests.waiting import wait_until
 
 FAKE = "scheduler.backends.fake.FakeBackend"
 
@@ -17,12 +17,9 @@ lesson_start(session=session, slug=slug)
 """
 
 LOOK = """
-import django, json; django.setup()
-from livelessons.models import LiveLesson
-from scheduler.models import FakeEnvironment
-row = LiveLesson.objects.get()
-gone = not FakeEnvironment.objects.filter(deleting_at=None).exists()
-print(json.dumps([row.state, row.end_reason, gone]))
+SELECT state, end_reason,
+    NOT EXISTS (SELECT FROM scheduler_fakeenvironment WHERE deleting_at IS NULL)
+FROM livelessons_livelesson
 """
 
 
@@ -34,7 +31,6 @@ def test_an_unused_livelesson_disappears_by_itself():
         stack.python(START)
 
         wait_until(
-            lambda: json.loads(stack.python(LOOK)) == ["DELETED", "expired", True],
-            seconds=60,
+            lambda: rows(stack.env["SYRINGE_DATABASE_URL"], LOOK) == [("DELETED", "expired", True)],
             what="the end of the livelesson",
         )

@@ -12,6 +12,7 @@ from lessons.models import Bundle, CurrentLesson, Lesson
 from lessons.services import lesson_collect
 from syringe_project.locks import AdvisoryLock, advisory_lock
 from tests.curricula import write_curriculum
+from tests.waiting import FOR_EVER, PATIENCE
 
 pytestmark = pytest.mark.django_db
 
@@ -118,18 +119,18 @@ def another_transaction(hold: Callable[[], object]) -> Iterator[None]:
             with transaction.atomic():
                 hold()
                 held.set()
-                release.wait(20)
+                release.wait(FOR_EVER)
         finally:
             connection.close()
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert held.wait(20)
+        assert held.wait(PATIENCE)
         yield
     finally:
         release.set()
-        thread.join(20)
+        thread.join(PATIENCE)
 
 
 @pytest.mark.django_db(transaction=True)

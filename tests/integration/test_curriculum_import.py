@@ -3,7 +3,6 @@ import io
 import pickle
 import tarfile
 import threading
-import time
 
 import pytest
 from django.db import connection
@@ -27,6 +26,7 @@ from tests.curricula import (
     write_lesson,
 )
 from tests.load.generate_curriculum import generate_curriculum
+from tests.waiting import FOR_EVER, PATIENCE, wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -575,7 +575,7 @@ def test_two_imports_at_once_come_one_after_the_other(folder):
     def hold(step: str, done: int, total: int) -> None:
         if step == "Writing lessons":
             writing.set()
-            assert go_on.wait(20)
+            assert go_on.wait(FOR_EVER)
 
     def run(**options) -> None:
         try:
@@ -586,16 +586,13 @@ def test_two_imports_at_once_come_one_after_the_other(folder):
     first = threading.Thread(target=run, kwargs={"progress": hold})
     second = threading.Thread(target=run)
     first.start()
-    assert writing.wait(20)
+    assert writing.wait(PATIENCE)
     second.start()
-    deadline = time.monotonic() + 20
-    while not _waiting_for_locks():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(_waiting_for_locks, what="the second import to wait")
     assert not Curriculum.objects.exists()
     go_on.set()
-    first.join(20)
-    second.join(20)
+    first.join(PATIENCE)
+    second.join(PATIENCE)
 
     assert [report.changed for report in reports] == [True, False]
     assert sorted(reports[1].lessons.unchanged) == ["a", "b"]

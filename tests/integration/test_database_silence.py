@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from tests.stack import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -115,7 +115,7 @@ def _cut_once_running(line: Line) -> None:
 
     watcher = connection.copy()
     try:
-        wait_until(runs, seconds=10, what="the statement")
+        wait_until(runs, what="the statement")
         line.cut()
     finally:
         watcher.close()

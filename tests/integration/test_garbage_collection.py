@@ -44,6 +44,7 @@ from scheduler.services import lesson_start
 from syringe_project.celery import app
 from syringe_project.celery_settings import beat_schedule
 from syringe_project.locks import AdvisoryLock, advisory_lock
+from tests.waiting import FOR_EVER, PATIENCE
 
 pytestmark = pytest.mark.django_db
 
@@ -255,17 +256,17 @@ def test_while_one_run_works_another_returns(make_live_lesson):
         with transaction.atomic():
             advisory_lock(AdvisoryLock.COLLECTION, "idle")
             taken.set()
-            over.wait(timeout=30)
+            over.wait(timeout=FOR_EVER)
         connection.close()
 
     with ThreadPoolExecutor(1) as other:
         run = other.submit(work)
         try:
-            assert taken.wait(timeout=30)
+            assert taken.wait(timeout=PATIENCE)
             assert idle_live_lessons_end() == 0
         finally:
             over.set()
-        run.result(timeout=30)
+        run.result(timeout=PATIENCE)
 
     assert idle_live_lessons_end() == 1
 

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from livelessons.models import LiveLesson, LiveLessonLock
 from livelessons.states import Desired, State
 from scheduler.services import lesson_start, live_lesson_end
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,13 +36,13 @@ def test_an_end_waits_for_a_move_that_removes_the_lock(make_lesson, make_session
         with transaction.atomic():
             LiveLesson.objects.filter(pk=live_lesson.pk).update(state=State.BOOTING)
             ending = learner.submit(end)
-            limit = monotonic() + 30
+            limit = monotonic() + PATIENCE
             while not somebody_waits():
                 assert monotonic() < limit
                 assert not ending.done()
                 sleep(0.01)
             LiveLessonLock.objects.filter(live_lesson=live_lesson).delete()
-        ending.result(timeout=30)
+        ending.result(timeout=PATIENCE)
 
     live_lesson.refresh_from_db()
     assert live_lesson.desired == Desired.GONE

@@ -17,10 +17,9 @@ from scheduler.backends.fake import FakeBackend
 from scheduler.messages import enqueue_reconcile
 from scheduler.sweep import due_sweep
 from syringe_project.celery import app
-from tests.stack import wait_until
+from tests.waiting import FOR_EVER, PATIENCE, wait_until
 
 PREFIX = f"{django_settings.SYRINGE_INSTANCE}:"
-LIMIT = 20
 
 
 class Held:
@@ -32,7 +31,7 @@ class Held:
     def __call__(self) -> str:
         self.number += 1
         self.runs.set()
-        assert self.may_end.wait(LIMIT)
+        assert self.may_end.wait(FOR_EVER)
         return "a result"
 
 
@@ -87,13 +86,13 @@ def test_a_message_is_given_back_only_when_its_task_is_over(
 
     for _ in range(3):
         app.send_task("scheduler.held")
-    assert held.runs.wait(LIMIT)
+    assert held.runs.wait(PATIENCE)
     # Whoever answers has done what came before.
-    assert app.control.broadcast("ping", reply=True, timeout=LIMIT, limit=1)
+    assert app.control.broadcast("ping", reply=True, timeout=PATIENCE, limit=1)
     # One is worked on and could be given to another worker yet; no more than that is taken.
     assert waiting() == (1, 2)
     held.may_end.set()
-    wait_until(lambda: waiting() == (0, 0), seconds=LIMIT, what="an empty queue")
+    wait_until(lambda: waiting() == (0, 0), what="an empty queue")
     assert [key for key in client.scan_iter(f"{PREFIX}*") if b"task-meta" in key] == []
 
     # What is no JSON is not read, and what breaks loses nothing: neither stops what follows.
@@ -103,7 +102,7 @@ def test_a_message_is_given_back_only_when_its_task_is_over(
     enqueue_reconcile([live_lesson.pk])
     held.runs.clear()
     app.send_task("scheduler.held")
-    assert held.runs.wait(LIMIT)
-    wait_until(lambda: waiting() == (0, 0), seconds=LIMIT, what="an empty queue")
+    assert held.runs.wait(PATIENCE)
+    wait_until(lambda: waiting() == (0, 0), what="an empty queue")
     assert (held.number, BrokenBackend.asked) == (4, 1)
     assert due_sweep() == 1

@@ -10,7 +10,7 @@ from tests.load.bench.scale import FULL
 pytestmark = [pytest.mark.load, pytest.mark.slow]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_thousands_become_ready_and_nothing_piles_up():
     crowd = boot_crowd(number=FULL.crowd, boot_seconds=FULL.crowd_boot_seconds, say=print)
 

@@ -103,7 +103,6 @@ def test_a_real_cluster_takes_an_address_of_its_bundles(capsys, given: str):
     assert "--bundle-url http://" in capsys.readouterr().err
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "name",
     [

@@ -9,7 +9,6 @@ from tests.load.bench.crowd import boot_crowd
 pytestmark = pytest.mark.load
 
 
-@pytest.mark.timeout(300)
 def test_a_crowd_becomes_ready_and_its_queue_drains():
     crowd = boot_crowd(number=100, boot_seconds=2, say=print, twice=True)
 

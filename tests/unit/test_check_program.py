@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from scheduler.backends.file_checks import VERDICT_BYTES, Verdict, check_command, read_verdict
+from tests.waiting import PATIENCE
 
 HEADER = "- hosts: all\n  gather_facts: false\n  connection: local\n  tasks:\n"
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
-def judged(path: Path, *, verdict: str = "-", seconds: float = 30) -> Verdict:
+def judged(path: Path, *, verdict: str = "-", seconds: float = PATIENCE) -> Verdict:
     """Run a check as a backend would and return the verdict."""
     command = check_command(
         verdict=verdict,
@@ -22,7 +23,9 @@ def judged(path: Path, *, verdict: str = "-", seconds: float = 30) -> Verdict:
         path=str(path),
         timeout_seconds=seconds,
     )
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, env=ENVIRONMENT, capture_output=True, text=True, timeout=2 * PATIENCE
+    )
     text = done.stdout if verdict == "-" else Path(verdict).read_text()
     assert len(text.strip().encode()) <= VERDICT_BYTES
     found = read_verdict(text)
@@ -109,9 +112,9 @@ def test_time_is_up_for_all_that_it_started(tmp_path: Path) -> None:
         "time.sleep(300)"
     )
 
-    found = judged(tmp_path / "check.py", seconds=1)
+    found = judged(tmp_path / "check.py", seconds=3)
 
-    assert found[:2] == ("broken", "it took longer than 1 s")
+    assert found[:2] == ("broken", "it took longer than 3 s")
     state = Path("/proc", found.log_tail, "stat")
     assert not state.exists() or " Z " in state.read_text()
 
@@ -121,7 +124,7 @@ def test_what_goes_on_in_the_background_does_not_hold_it_up(tmp_path: Path) -> N
         "import subprocess; subprocess.Popen(['sleep', '300']); print('started')"
     )
 
-    assert judged(tmp_path / "check.py", seconds=20)[:2] == ("passed", "started")
+    assert judged(tmp_path / "check.py", seconds=PATIENCE)[:2] == ("passed", "started")
 
 
 def test_a_verdict_has_room_in_a_termination_message(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from curriculum.scaffold import LessonExists, LessonNotAllowed
 from curriculum.scaffold import write_lesson as scaffold_lesson
 from tests.curricula import SAMPLE, check, write_curriculum, write_lesson
+from tests.waiting import PATIENCE
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 
@@ -24,7 +25,7 @@ def manage(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -125,7 +126,7 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path):
             stdout=subprocess.PIPE,
             stderr=theirs,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         os.close(theirs)
         shown = b""

@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 
 import garbage_collector
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "gc"
@@ -26,7 +27,7 @@ def test_gc_is_the_interpreters_for_a_program_started_in_the_project():
     code = "import gc; gc.collect(); import garbage_collector; print(garbage_collector.__file__)"
 
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
     )
 
     assert done.returncode == 0, done.stderr

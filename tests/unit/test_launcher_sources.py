@@ -13,6 +13,7 @@ import pytest
 
 import garbage_collector
 from syringe_project.launcher.checks import make_type_check_folder, package_folders
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "syringe_project" / "launcher"
@@ -86,7 +87,7 @@ def test_without_a_new_python_the_entrance_says_which_package_to_install(tmp_pat
         env={"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
 
     assert done.returncode == 1
@@ -137,7 +138,7 @@ def test_make_without_a_target_lists_every_target():
         env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
 
     lines = done.stdout.splitlines()

@@ -10,6 +10,8 @@ from contextlib import suppress
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 SCRIPT = """
 import socket, sys
 from scheduler.backends.local.loop import Loop
@@ -83,7 +85,7 @@ def relayed() -> Iterator[Callable[[Target], tuple[str, int]]]:
 
 
 def connect(address: tuple[str, int]) -> socket.socket:
-    return socket.create_connection(address, timeout=10)
+    return socket.create_connection(address, timeout=PATIENCE)
 
 
 def receive_all(connection: socket.socket) -> bytes:
@@ -186,6 +188,8 @@ loop.run()
 
 
 def test_a_callback_may_close_what_was_ready_too() -> None:
-    run = subprocess.run([sys.executable, "-c", LOOP], capture_output=True, text=True, timeout=20)
+    run = subprocess.run(
+        [sys.executable, "-c", LOOP], capture_output=True, text=True, timeout=PATIENCE
+    )
 
     assert (run.returncode, run.stdout) == (0, "exit 5\n"), run.stderr

@@ -6,6 +6,7 @@ from typing import Any
 
 from scheduler.backends.base import EnvironmentObservation, EnvironmentRef, EnvironmentSpec
 from scheduler.backends.fake import FakeBackend
+from tests.waiting import FOR_EVER
 
 
 class HangingBackend(FakeBackend):
@@ -16,7 +17,7 @@ class HangingBackend(FakeBackend):
 
     def run_check(self, spec: EnvironmentSpec, **about: Any) -> None:
         self.asked.release()
-        self.let.wait(60)
+        self.let.wait(FOR_EVER)
         super().run_check(spec, **about)
 
 

@@ -54,7 +54,7 @@ def checked_lesson(
     """
 
     def make(ports: dict[int, int], **objectives: dict[str, Any]) -> LiveLesson:
-        usual = {"endpoint": "linux1", "timeout_seconds": 5, "interval_seconds": 2}
+        usual = {"endpoint": "linux1", "timeout_seconds": 60, "interval_seconds": 2}
         dicts = []
         for name, given in objectives.items():
             fields = dict(given) if "check" in given else {"check": given}

@@ -74,7 +74,8 @@ def test_a_clock_that_is_set_stops_no_checker(set_clock, checker, checked_lesson
 
 @pytest.mark.parametrize("back", JUMPS)
 def test_what_a_clock_left_ahead_comes_near(set_clock, checked_lesson, back):
-    live_lesson = checked_lesson({}, held=run("true"), failed=run("true"), silent=run("true"))
+    check = run("true", timeout_seconds=5)
+    live_lesson = checked_lesson({}, held=check, failed=check, silent=check)
     objective_failed(claim_one(live_lesson, "failed"), message="No.")
     objective_postpone(claim_one(live_lesson, "silent"), detail="")
     held = claim_one(live_lesson, "held")

@@ -22,7 +22,7 @@ from scheduler.environments import environment_spec
 from scheduler.failpoints import CheckFailpoint
 from tests.integration.checks.conftest import checker_process, run
 from tests.objectives import due_now
-from tests.stack import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tests.write_log import WriteLog, writes_logged
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,7 +44,7 @@ def test_a_checker_killed_there_loses_nothing(live_lesson, ssh, name):
     ssh.refuses = True
     # Two places for jobs.
     with checker_process(SYRINGE_FAILPOINT=name, SYRINGE_CHECKS_AT_ONCE="5") as process:
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(PATIENCE) == -signal.SIGKILL
 
     ssh.refuses = False
     # As if the claims had expired.
@@ -55,7 +55,7 @@ def test_a_checker_killed_there_loses_nothing(live_lesson, ssh, name):
     try:
         wait_until(
             lambda: not rows.exclude(state=ObjectiveState.PASSED).exists(),
-            seconds=20, what=f"the end of {list(rows.values())}",
+            what=f"the end of {list(rows.values())}",
         )  # fmt: skip
     finally:
         stop_checker(second)
@@ -98,7 +98,7 @@ async def test_every_two_writes_of_a_checker_have_a_failpoint_between_them(
         await asyncio.to_thread(
             wait_until,
             lambda: log.events[-1] == "failpoint after_check_job",
-            seconds=10, what="the job",
+            what="the job",
         )  # fmt: skip
 
     await checker._beat()

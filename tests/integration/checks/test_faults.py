@@ -6,7 +6,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from django.db.models.functions import Now
 from livelessons.models import LiveLesson, LiveObjective
 from livelessons.states import Desired, ObjectiveState
 from scheduler.backends.registry import current_backend
+from scheduler.checks import checker as checker_module
 from scheduler.checks import connections, slots
 from scheduler.checks.service import start_checker, stop_checker
 from scheduler.checks.threads import THREADS
@@ -30,7 +30,7 @@ from tests.integration.checks.backends import (
 )
 from tests.integration.checks.conftest import checker_process, run
 from tests.objectives import due_now, objective, states
-from tests.stack import wait_until
+from tests.waiting import FOR_EVER, PATIENCE, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,9 +42,7 @@ def running(mark: str) -> list[int]:
 
 
 def wait_for_state(live_lesson: LiveLesson, slug: str, state: ObjectiveState) -> None:
-    wait_until(
-        lambda: objective(live_lesson, slug).state == state, seconds=20, what=f"{slug} {state}"
-    )
+    wait_until(lambda: objective(live_lesson, slug).state == state, what=f"{slug} {state}")
 
 
 @contextlib.contextmanager
@@ -68,17 +66,16 @@ def deaf_server() -> Iterator[int]:
 
 
 def test_what_hangs_holds_up_nobody(checker, checked_lesson, ssh, monkeypatch):
-    # Longer than anything here waits for the one that is well.
-    monkeypatch.setattr(connections, "LOGIN_SECONDS", 60)
+    monkeypatch.setattr(connections, "LOGIN_SECONDS", FOR_EVER)
     with deaf_server() as port:
         hanging = [
-            checked_lesson({22: where}, it=run("sleep 3600", timeout_seconds=60))
+            checked_lesson({22: where}, it=run("sleep 3600", timeout_seconds=FOR_EVER))
             for where in (port, port, port, ssh.port)
         ]
         checker.wake()
         wait_until(
             lambda: LiveObjective.objects.exclude(claim=None).count() == len(hanging),
-            seconds=10, what="checks that hang",
+            what="checks that hang",
         )  # fmt: skip
         well = checked_lesson({22: ssh.port}, it=run("echo well"))
 
@@ -87,7 +84,7 @@ def test_what_hangs_holds_up_nobody(checker, checked_lesson, ssh, monkeypatch):
         wait_for_state(well, "it", ObjectiveState.PASSED)
 
 
-FILE = {"kind": "file", "path": "checks/it.py", "language": "python", "timeout_seconds": 120}
+FILE = {"kind": "file", "path": "checks/it.py", "language": "python", "timeout_seconds": FOR_EVER}
 
 
 @pytest.fixture
@@ -103,12 +100,12 @@ def with_environment(live_lesson: LiveLesson) -> LiveLesson:
 
 def test_many_that_hang_leave_room_for_the_quick(small, checker, checked_lesson, ssh, monkeypatch):
     monkeypatch.setattr(slots, "QUICK_SECONDS", 1.0)
-    hanging = run("sleep 3609.5", timeout_seconds=120)
+    hanging = run("sleep 3609.5", timeout_seconds=FOR_EVER)
     for _ in range(4):
         checked_lesson({22: ssh.port}, one=hanging, two=hanging)
     checker.wake()
     given_back = LiveObjective.objects.filter(claim=None, claims__gt=0)
-    wait_until(given_back.exists, seconds=20, what="more than may be slow")
+    wait_until(given_back.exists, what="more than may be slow")
 
     well = [checked_lesson({22: ssh.port}, it=run("true")) for _ in range(3)]
     checker.wake()
@@ -128,7 +125,7 @@ def test_more_jobs_than_may_run_wait_for_their_turn(small, checker, checked_less
     jobs = LiveObjective.objects.filter(live_lesson__in=live_lessons)
     wait_until(
         lambda: jobs.exclude(claim=None).count() == 4 and not jobs.filter(claims=0).exists(),
-        seconds=10, what="four jobs",
+        what="four jobs",
     )  # fmt: skip
     well = checked_lesson({22: ssh.port}, it=run("true"))
     checker.wake()
@@ -137,7 +134,7 @@ def test_more_jobs_than_may_run_wait_for_their_turn(small, checker, checked_less
     settings.SYRINGE_FAKE_SCRIPT = "{}"
     wait_until(
         lambda: not jobs.exclude(state=ObjectiveState.PASSED).exists(),
-        seconds=20, what="the end of all jobs",
+        what="the end of all jobs",
     )  # fmt: skip
 
 
@@ -147,7 +144,7 @@ def test_a_backend_that_hangs_holds_up_its_own_checks_only(checker, checked_less
     checker.wake()
     try:
         for _ in range(THREADS):
-            assert HangingBackend.asked.acquire(timeout=10)
+            assert HangingBackend.asked.acquire(timeout=PATIENCE)
         well = checked_lesson({22: ssh.port}, it=run("echo well"))
         checker.wake()
         wait_for_state(well, "it", ObjectiveState.PASSED)
@@ -181,7 +178,7 @@ def test_an_endpoint_without_ssh_is_nobody_s_fault(checker, checked_lesson, ssh,
             exits.callback(ssh.__enter__)
         live_lesson = checked_lesson({22: port}, it=run("true"))
         checker.wake()
-        wait_until(lambda: objective(live_lesson, "it").detail, seconds=20, what="an attempt")
+        wait_until(lambda: objective(live_lesson, "it").detail, what="an attempt")
 
     row = objective(live_lesson, "it")
     assert (row.attempts, row.failures, row.errors, row.claim) == (0, 0, 0, None)
@@ -200,7 +197,7 @@ def test_it_is_tried_again_later_and_later(checker, checked_lesson, ssh):
         checker.wake()
         wait_until(
             lambda: objective(live_lesson, "it").pause_seconds > pauses[-1],
-            seconds=10, what="an attempt",
+            what="an attempt",
         )  # fmt: skip
     assert pauses == sorted(set(pauses))
 
@@ -224,7 +221,7 @@ def test_a_changed_host_key_is_what_a_fresh_endpoint_has(checker, checked_lesson
         checker.wake()
         return objective(live_lesson, "one").attempts > 0
 
-    wait_until(again, seconds=10, what="a check after the restart")
+    wait_until(again, what="a check after the restart")
 
 
 def test_a_gigabyte_is_neither_kept_nor_waited_for(transactional_db, checked_lesson, ssh):
@@ -257,7 +254,7 @@ def test_a_check_that_never_ends_is_ended(checker, checked_lesson, ssh):
     wait_for_state(live_lesson, "it", ObjectiveState.ERROR)
 
     assert "within 1 seconds" in objective(live_lesson, "it").detail
-    wait_until(lambda: not running("3601.25"), seconds=10, what="the end of everything")
+    wait_until(lambda: not running("3601.25"), what="the end of everything")
 
 
 def _to_another_stage(live_lesson: LiveLesson) -> None:
@@ -273,27 +270,27 @@ def _end(live_lesson: LiveLesson) -> None:
 @pytest.mark.parametrize("change", [_to_another_stage, _end])
 def test_nothing_runs_for_what_is_not_wished_any_more(checker, checked_lesson, ssh, change):
     script = "sleep 3602.5; echo late"
-    live_lesson = checked_lesson({22: ssh.port}, it=run(script, timeout_seconds=120))
+    live_lesson = checked_lesson({22: ssh.port}, it=run(script, timeout_seconds=FOR_EVER))
     checker.wake()
-    wait_until(lambda: running("3602.5"), seconds=10, what="the script")
+    wait_until(lambda: running("3602.5"), what="the script")
 
     change(live_lesson)
 
-    wait_until(lambda: not running("3602.5"), seconds=10, what="the end of the script")
+    wait_until(lambda: not running("3602.5"), what="the end of the script")
     assert (objective(live_lesson, "it").attempts, objective(live_lesson, "it").errors) == (0, 0)
 
 
 def test_a_checker_that_stops_gives_its_checks_back(transactional_db, checked_lesson, ssh):
     (ssh.home / "slow").touch()
     script = "test ! -e slow || sleep 3603.5"
-    live_lesson = checked_lesson({22: ssh.port}, it=run(script, timeout_seconds=120))
+    live_lesson = checked_lesson({22: ssh.port}, it=run(script, timeout_seconds=FOR_EVER))
     first = start_checker("the first")
     first.wake()
-    wait_until(lambda: running("3603.5"), seconds=10, what="the script")
+    wait_until(lambda: running("3603.5"), what="the script")
     assert objective(live_lesson, "it").checker == "the first"
 
     stop_checker(first)
-    wait_until(lambda: not running("3603.5"), seconds=10, what="the end of the script")
+    wait_until(lambda: not running("3603.5"), what="the end of the script")
     (ssh.home / "slow").unlink()
     second = start_checker("the second")
     try:
@@ -305,13 +302,13 @@ def test_a_checker_that_stops_gives_its_checks_back(transactional_db, checked_le
 
 
 def test_no_livelesson_has_more_than_its_share(checker, checked_lesson, ssh):
-    objectives = {f"o{n}": run("sleep 3604.5", timeout_seconds=60) for n in range(5)}
+    objectives = {f"o{n}": run("sleep 3604.5", timeout_seconds=FOR_EVER) for n in range(5)}
     live_lesson = checked_lesson({22: ssh.port}, **objectives)
     other = checked_lesson({22: ssh.port}, it=run("true"))
 
     checker.wake()
     wait_for_state(other, "it", ObjectiveState.PASSED)
-    wait_until(lambda: len(running("3604.5")) >= 3, seconds=10, what="three checks")
+    wait_until(lambda: len(running("3604.5")) >= 3, what="three checks")
     checker.wake()
 
     held = LiveObjective.objects.filter(live_lesson=live_lesson).exclude(claim=None)
@@ -320,18 +317,18 @@ def test_no_livelesson_has_more_than_its_share(checker, checked_lesson, ssh):
     assert len(ssh.connections) == 2
 
 
-def test_what_needed_another_objective_is_checked_at_once(checker, checked_lesson, ssh):
+def test_what_needed_another_objective_is_checked_at_once(
+    checker, checked_lesson, ssh, monkeypatch
+):
+    # It does not look by itself while the test waits.
+    monkeypatch.setattr(checker_module, "BEAT_SECONDS", FOR_EVER)
     live_lesson = checked_lesson(
         {22: ssh.port},
         first=run("true"),
         second={"check": run("true"), "needs": ["first"]},
         third={"check": run("true"), "needs": ["second"]},
     )
-    began = time.monotonic()
-
     checker.wake()
     wait_for_state(live_lesson, "third", ObjectiveState.PASSED)
 
-    # Without a wake-up a checker that is not busy looks every 5 s.
-    assert time.monotonic() - began < 8
     assert set(states(live_lesson).values()) == {"passed"}

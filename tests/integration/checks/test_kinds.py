@@ -19,7 +19,8 @@ from scheduler.backends.registry import current_backend
 from scheduler.environments import environment_ref, environment_spec
 from tests.integration.checks.conftest import run
 from tests.objectives import objective, open_all
-from tests.stack import free_port, wait_until
+from tests.stack import free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,9 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def checked(checker, live_lesson: LiveLesson, slug: str = "it") -> LiveObjective:
     """Return the objective once it was checked."""
     checker.wake()
-    wait_until(
-        lambda: objective(live_lesson, slug).checked_at, seconds=20, what=f"a check of {slug}"
-    )
+    wait_until(lambda: objective(live_lesson, slug).checked_at, what=f"a check of {slug}")
     return objective(live_lesson, slug)
 
 
@@ -80,7 +79,7 @@ def test_a_login_shell_that_runs_nothing_decides_nothing(
 
     checker.wake()
 
-    wait_until(lambda: objective(live_lesson, "it").detail, seconds=10, what="an attempt")
+    wait_until(lambda: objective(live_lesson, "it").detail, what="an attempt")
     row = objective(live_lesson, "it")
     assert (row.attempts, row.failures, row.errors) == (0, 0, 0)
     assert row.state not in {"passed", "failed", "error"}
@@ -297,7 +296,7 @@ def test_a_job_whose_result_nobody_took_is_not_asked_again(checker, checked_less
         return sorted(run for _, run in seen[environment_ref(live_lesson)].jobs)
 
     checker.wake()
-    wait_until(lambda: jobs() == [1], seconds=10, what="a job")
+    wait_until(lambda: jobs() == [1], what="a job")
     objectives_close(live_lessons=[live_lesson])
     settings.SYRINGE_FAKE_SCRIPT = "{}"
     open_all(live_lesson)
@@ -312,6 +311,6 @@ def test_a_file_whose_environment_is_gone_is_nobody_s_fault(checker, checked_les
 
     checker.wake()
 
-    wait_until(lambda: objective(live_lesson, "it").detail, seconds=10, what="an attempt")
+    wait_until(lambda: objective(live_lesson, "it").detail, what="an attempt")
     row = objective(live_lesson, "it")
     assert (row.attempts, row.errors, row.claim) == (0, 0, None)

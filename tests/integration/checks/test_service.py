@@ -15,10 +15,8 @@ import redis
 
 from tests.curricula import SAMPLE
 from tests.ssh_endpoint import SshEndpoint
-from tests.stack import FAKE, LOCAL, Stack, wait_until
-
-# Each has a whole Syringe, and waits for what a killed checker held.
-pytestmark = pytest.mark.timeout(300)
+from tests.stack import FAKE, LOCAL, Stack
+from tests.waiting import PATIENCE, wait_until
 
 LESSON = """\
 name: Checked
@@ -68,11 +66,11 @@ class Learner:
     """Somebody who takes a lesson through the front door."""
 
     def __init__(self, stack: Stack, slug: str) -> None:
-        self._client = httpx.Client(base_url=stack.url, timeout=20)
+        self._client = httpx.Client(base_url=stack.url, timeout=PATIENCE)
         secret = self._client.post("/api/v1/sessions", json={}).json()["secret"]
         self._client.headers["Authorization"] = f"Bearer {secret}"
         self.id = self._client.post("/api/v1/livelessons", json={"lesson": slug}).json()["id"]
-        wait_until(lambda: self.look()["state"] == "READY", seconds=60, what="READY")
+        wait_until(lambda: self.look()["state"] == "READY", what="READY")
 
     def close(self) -> None:
         self._client.close()
@@ -117,18 +115,18 @@ def test_checkers_come_and_go(curriculum, ssh, taking):
         stack.start("objectives-1")
         wait_until(
             lambda: learner.objectives["made"]["message"] == "Nothing yet.",
-            seconds=30, what="the first result",
+            what="the first result",
         )  # fmt: skip
         assert learner.look()["objectives"]["checking"] is True
 
         begun = (ssh.home / "begun").read_text
-        wait_until(lambda: (ssh.home / "begun").exists() and begun(), seconds=10, what="a check")
+        wait_until(lambda: (ssh.home / "begun").exists() and begun(), what="a check")
         stack.kill("objectives-1", signal.SIGKILL)
         (ssh.home / "slow").unlink()
         (ssh.home / "slow.done").touch()
         (ssh.home / "made.txt").write_text("a 'bridge'\n")
         stack.start("objectives-1")
-        wait_until(lambda: learner.look()["objectives"]["complete"], seconds=60, what="completion")
+        wait_until(lambda: learner.look()["objectives"]["complete"], what="completion")
 
         found = learner.look()["objectives"]
         assert found["summary"] == "3 of 3"
@@ -139,7 +137,7 @@ def test_checkers_come_and_go(curriculum, ssh, taking):
         assert learner.look()["objectives"]["checking"] is False
         wait_until(
             lambda: not client.exists(f"{stack.instance}:served:objectives.check"),
-            seconds=20, what="beat's notice that nobody checks",
+            what="beat's notice that nobody checks",
         )  # fmt: skip
         client.delete(f"{stack.instance}:objectives")
         # Beat goes on with what must be served; a worker would take the sign of it away.
@@ -147,7 +145,7 @@ def test_checkers_come_and_go(curriculum, ssh, taking):
         client.delete(f"{stack.instance}:waiting:scheduler.sweep")
         wait_until(
             lambda: client.exists(f"{stack.instance}:waiting:scheduler.sweep"),
-            seconds=10, what="a sweep",
+            what="a sweep",
         )  # fmt: skip
         assert client.llen(f"{stack.instance}:objectives") == 0
 
@@ -159,16 +157,16 @@ def test_a_real_lesson_notices_what_its_learner_does(curriculum, taking):
         learner = taking(stack, "checked")
         wait_until(
             lambda: learner.objectives["made"]["message"] == "Nothing yet.",
-            seconds=30, what="the first result",
+            what="the first result",
         )  # fmt: skip
         assert learner.objectives["after"]["state"] == "waiting"
 
         stack.python(DEED.format(id=learner.id))
-        wait_until(lambda: learner.look()["objectives"]["complete"], seconds=30, what="completion")
+        wait_until(lambda: learner.look()["objectives"]["complete"], what="completion")
 
         assert learner.objectives["after"]["message"] == "It is a bridge."
         learner.end()
-        wait_until(lambda: learner.look()["state"] == "DELETED", seconds=30, what="the end")
+        wait_until(lambda: learner.look()["state"] == "DELETED", what="the end")
         assert learner.objectives["made"]["state"] == "passed"
 
 

@@ -19,12 +19,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.stack import free_port, fresh_database, wait_until
+from tests.databases import fresh_database
+from tests.stack import free_port
 from tests.unit.docker.containerfiles import DOCKER, ROOT, ignore_patterns, is_ignored, stages
 from tests.unit.docker.test_compose import GIVEN, WORKERS, compose
+from tests.waiting import PATIENCE, wait_until
 
 PROGRAMS = Path(sys.executable).parent
-SECONDS = 60
 
 # One installation for the whole module, whatever worker of pytest it runs on.
 pytestmark = pytest.mark.xdist_group("image")
@@ -152,7 +153,7 @@ class Installation:
             env=self.environment(name),
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=PATIENCE,
         )
 
     def start(self, name):
@@ -175,7 +176,7 @@ class Installation:
                 process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(30)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -209,7 +210,7 @@ def answer_of(installation, url, **options):
             return httpx.get(url, timeout=5, **options)
         return None
 
-    answer = wait_until(lambda: [a for a in [ask()] if a is not None], seconds=SECONDS, what=url)
+    answer = wait_until(lambda: [a for a in [ask()] if a is not None], what=url)
     return answer[0]
 
 
@@ -222,9 +223,7 @@ def test_the_image_has_its_static_files(static_files):
 def test_the_gateway_leads_to_web_over_the_network(installation):
     front = f"http://127.0.0.1:{installation.ports[8000]}"
     assert answer_of(installation, f"{front}/healthz/gateway").json() == {}
-    wait_until(
-        lambda: httpx.get(f"{front}/healthz").status_code == 200, seconds=SECONDS, what="web"
-    )
+    wait_until(lambda: httpx.get(f"{front}/healthz").status_code == 200, what="web")
 
     page = httpx.get(f"{front}/learn/")
     script = httpx.get(f"{front}/static/web/terminal.js")
@@ -241,11 +240,9 @@ def test_the_bundle_service_answers_and_serves_nothing_else(installation):
 @pytest.mark.parametrize("name", [*sorted(WORKERS), "beat"])
 def test_what_works_touches_its_file_again_and_again(installation, name):
     file = installation.heartbeat(name)
-    wait_until(file.exists, seconds=SECONDS, what=f"the heartbeat of {name}")
+    wait_until(file.exists, what=f"the heartbeat of {name}")
     first = file.stat().st_mtime_ns
-    wait_until(
-        lambda: file.stat().st_mtime_ns > first, seconds=SECONDS, what=f"another one of {name}"
-    )
+    wait_until(lambda: file.stat().st_mtime_ns > first, what=f"another one of {name}")
     assert subprocess.run(installation.probe(name, file)).returncode == 0
 
     old = file.with_suffix(".old")

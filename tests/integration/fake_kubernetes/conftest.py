@@ -16,6 +16,7 @@ from kubernetes import client, config
 
 from tests.fake_kubernetes import FakeCluster
 from tests.fake_kubernetes.kinds import NAMESPACES
+from tests.waiting import PATIENCE
 
 Manifest = dict[str, Any]
 
@@ -78,7 +79,7 @@ class Raw:
         target = f"{path}?{urlencode(query)}" if query else path
         data = body if isinstance(body, str | None) else json.dumps(body)
         connection = http.client.HTTPConnection(
-            self.cluster.url.removeprefix("http://"), timeout=20
+            self.cluster.url.removeprefix("http://"), timeout=PATIENCE
         )
         self.stack.enter_context(closing(connection))
         connection.request(method, target, data, sent)

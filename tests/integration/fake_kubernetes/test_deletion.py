@@ -16,13 +16,13 @@ from tests.integration.fake_kubernetes.conftest import (
     namespace,
     pod,
 )
-from tests.stack import wait_until
+from tests.waiting import wait_until
 
 HERE = "/api/v1/namespaces/here"
 
 
 def gone(raw: Raw, path: str) -> None:
-    wait_until(lambda: raw.call("GET", path).status == 404, seconds=10, what=f"end of {path}")
+    wait_until(lambda: raw.call("GET", path).status == 404, what=f"end of {path}")
 
 
 def conditions(manifest: Manifest) -> dict[str, str]:
@@ -30,9 +30,7 @@ def conditions(manifest: Manifest) -> dict[str, str]:
 
 
 def running(raw: Raw, manifest: Manifest) -> None:
-    wait_until(
-        lambda: raw.get(manifest)["status"]["phase"] == "Running", seconds=10, what="the pod"
-    )
+    wait_until(lambda: raw.get(manifest)["status"]["phase"] == "Running", what="the pod")
 
 
 # https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
@@ -94,7 +92,7 @@ def pods_of(raw: Raw) -> list[Manifest]:
 
 def started(raw: Raw) -> None:
     raw.create(job())
-    wait_until(lambda: pods_of(raw), seconds=10, what="the job's pod")
+    wait_until(lambda: pods_of(raw), what="the job's pod")
 
 
 # https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion
@@ -102,15 +100,13 @@ def started(raw: Raw) -> None:
 def test_dependents_go_with_their_owner(raw: Raw, cluster: FakeCluster, policy: str) -> None:
     cluster.kubelet.default = Behaviour(job=3600, stop=0.3)
     started(raw)
-    wait_until(
-        lambda: pods_of(raw)[0]["status"]["phase"] == "Running", seconds=10, what="the job's pod"
-    )
+    wait_until(lambda: pods_of(raw)[0]["status"]["phase"] == "Running", what="the job's pod")
 
     raw.call("DELETE", f"{collection(job())}/job", {"propagationPolicy": policy})
 
     waiting = raw.call("GET", f"{collection(job())}/job")
     assert waiting.status == (200 if policy == "Foreground" else 404)
-    wait_until(lambda: not pods_of(raw), seconds=10, what="the end of the job's pod")
+    wait_until(lambda: not pods_of(raw), what="the end of the job's pod")
     gone(raw, f"{collection(job())}/job")
 
 
@@ -153,7 +149,6 @@ def test_a_namespace_goes_after_its_content(raw: Raw, cluster: FakeCluster, poli
     )
     wait_until(
         lambda: conditions(raw.get(namespace())).get("NamespaceContentRemaining") == "True",
-        seconds=10,
         what="the report of what remains",
     )
     gone(raw, HERE)
@@ -165,7 +160,7 @@ def terminating(raw: Raw) -> Any:
     def reported() -> bool:
         return conditions(raw.get(namespace())).get("NamespaceFinalizersRemaining") == "True"
 
-    wait_until(reported, seconds=10, what="the report of finalizers")
+    wait_until(reported, what="the report of finalizers")
     return {c["type"]: c["message"] for c in raw.get(namespace())["status"]["conditions"]}
 
 

@@ -15,7 +15,7 @@ from kubernetes import client, config
 
 from tests.fake_kubernetes import FakeCluster, Fault
 from tests.integration.fake_kubernetes.conftest import APPLY, Connect, Raw, namespace, pod
-from tests.stack import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 ROLE = [
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
@@ -203,7 +203,7 @@ def test_all_connections_end_at_once(raw: Raw, cluster: FakeCluster) -> None:
 
 
 def test_connections_are_kept(cluster: FakeCluster) -> None:
-    connection = http.client.HTTPConnection(cluster.url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(cluster.url.removeprefix("http://"), timeout=PATIENCE)
     headers = {"Authorization": f"Bearer {cluster.token}"}
     ports = set()
     for _ in range(3):
@@ -220,7 +220,7 @@ def test_it_serves_other_processes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.fake_kubernetes", "--kubeconfig", str(kubeconfig)]
     with subprocess.Popen([*command, "--latency", "0", "--call-latency", "0.2"]) as process:
         try:
-            wait_until(kubeconfig.exists, seconds=30, what="the kubeconfig")
+            wait_until(kubeconfig.exists, what="the kubeconfig")
             api = config.new_client_from_config(str(kubeconfig))
             began = time.monotonic()
             names = [one.metadata.name for one in client.CoreV1Api(api).list_namespace().items]

@@ -22,7 +22,7 @@ from tests.fake_kubernetes import (
     unschedulable,
 )
 from tests.integration.fake_kubernetes.conftest import Connect, Manifest, Raw, collection, job, pod
-from tests.stack import wait_until
+from tests.waiting import wait_until
 
 LOGGING: Manifest = {
     "name": "main",
@@ -39,7 +39,7 @@ def until(raw: Raw, manifest: Manifest, test: Callable[[Manifest], Any]) -> Mani
         state.update(raw.get(manifest))
         return bool(test(state["status"]))
 
-    wait_until(passed, seconds=10, what="the state")
+    wait_until(passed, what="the state")
     return state
 
 
@@ -247,7 +247,7 @@ def test_jobs_have_deadlines(raw: Raw, cluster: FakeCluster) -> None:
 
     assert condition(failed["status"], "Failed")["reason"] == "DeadlineExceeded"
     gone = lambda: not raw.call("GET", "/api/v1/pods").body["items"]  # noqa: E731
-    wait_until(gone, seconds=10, what="the end of the job's pod")
+    wait_until(gone, what="the end of the job's pod")
 
 
 # https://kubernetes.io/docs/concepts/workloads/controllers/ttlafterfinished/
@@ -257,7 +257,7 @@ def test_finished_jobs_go_in_time(raw: Raw) -> None:
     def gone() -> bool:
         return raw.call("GET", f"{collection(job())}/job").status == 404
 
-    wait_until(gone, seconds=10, what="the end of the job")
+    wait_until(gone, what="the end of the job")
 
 
 def test_pods_answer_on_their_ports(
@@ -278,4 +278,4 @@ def test_pods_answer_on_their_ports(
         with socket.socket() as client:
             return client.connect_ex((address, 2222)) != 0
 
-    wait_until(closed, seconds=10, what="the end of the port")
+    wait_until(closed, what="the end of the port")

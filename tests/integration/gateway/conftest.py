@@ -18,6 +18,7 @@ from gateway.application import Gateway
 from livelessons.models import LiveLesson
 from livelessons.states import State
 from tests.integration.gateway.ssh_server import SshServer, ssh_server
+from tests.waiting import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ async def serving(application: Any, **options: Any) -> AsyncIterator[uvicorn.Ser
     # The signal handlers are pytest's.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not server.started:  # noqa: ASYNC110 (uvicorn offers no event)
             await asyncio.sleep(0.005)
     try:
@@ -89,7 +90,7 @@ async def gateway(transactional_db: None) -> AsyncIterator[RunningGateway]:
 @pytest.fixture
 async def browser(gateway: RunningGateway) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the gateway that follows no redirects."""
-    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=10) as client:
+    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=PATIENCE) as client:
         yield client
 
 
@@ -133,7 +134,7 @@ class Terminal:
 
     async def read(self) -> None:
         """Read one frame."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             frame = await self.socket.recv()
         if isinstance(frame, bytes):
             self.output += frame

@@ -14,7 +14,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-LIMIT_SECONDS = 20
+from tests.waiting import PATIENCE
 
 
 def javascript_length(text: str) -> int:
@@ -62,7 +62,7 @@ class Page:
 
     async def get(self, **changes: str) -> httpx.Response:
         query = self.query(**{"transport": "polling", **changes})
-        return await self.browser.get("/socket.io/", params=query, timeout=LIMIT_SECONDS)
+        return await self.browser.get("/socket.io/", params=query, timeout=PATIENCE)
 
     async def post(self, *packets: str) -> httpx.Response:
         return await self.browser.post(
@@ -93,7 +93,7 @@ class Page:
         poll = asyncio.create_task(self.poll())
         await socket.send("2probe")
         assert await socket.recv() == "3probe"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await poll
         await socket.send("5")
         self.socket = socket
@@ -111,7 +111,7 @@ class Page:
             await self.poll()
             return
         try:
-            async with asyncio.timeout(LIMIT_SECONDS):
+            async with asyncio.timeout(PATIENCE):
                 frame = await self.socket.recv()
         except ConnectionClosed:
             self.closed = True
@@ -120,7 +120,7 @@ class Page:
             self.hear(frame)
 
     async def read_to_the_end(self) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while not self.closed:
                 await self.read()
 

@@ -22,6 +22,7 @@ from livelessons.models import LiveLesson
 from livelessons.states import State
 from livelessons.wakeups import wake
 from tests.integration.gateway.conftest import RunningGateway
+from tests.waiting import PATIENCE
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Stream:
     async def block(self) -> dict[str, str]:
         """Return the fields of the next block; a comment's name is empty."""
         fields: dict[str, str] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             async for line in self._lines:
                 if not line and fields:
                     return fields
@@ -174,7 +175,7 @@ async def test_what_nobody_foresaw_is_logged_and_does_not_end_the_watch(
     )
     task = asyncio.create_task(watcher.run())
     try:
-        async with asyncio.timeout(10), aclosing(watcher.follow(live_lesson.pk)) as changes:
+        async with asyncio.timeout(PATIENCE), aclosing(watcher.follow(live_lesson.pk)) as changes:
             assert await anext(changes) == live_lesson
     finally:
         task.cancel()

@@ -14,6 +14,7 @@ from django.conf import LazySettings
 from gateway.application import Gateway
 from tests.integration.gateway.conftest import RunningGateway, serving
 from tests.integration.gateway.http_server import Application
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +171,7 @@ async def test_a_browser_that_goes_away_frees_the_connection_to_web(
 ):
     async with browser.stream("GET", "/endless") as answer:
         assert await anext(answer.aiter_lines()) == "first"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await web.gone.wait()
 
 

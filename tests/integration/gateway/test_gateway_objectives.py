@@ -25,6 +25,7 @@ from tests.integration.gateway.conftest import RunningGateway
 from tests.integration.gateway.ssh_server import SshServer
 from tests.integration.gateway.test_gateway_events import opened
 from tests.objectives import claim_one, open_all
+from tests.waiting import FOR_EVER, PATIENCE
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def back_off() -> None:
 
 
 async def woken() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await LiveObjective.objects.filter(pause_seconds=2).aexists():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     row = await LiveObjective.objects.aget()
@@ -111,7 +112,7 @@ async def holding(
                     [live_lesson.pk],
                 )
                 loop.call_soon_threadsafe(held.set)
-                asyncio.run_coroutine_threadsafe(free.wait(), loop).result(30)
+                asyncio.run_coroutine_threadsafe(free.wait(), loop).result(FOR_EVER)
                 cursor.execute("COMMIT")
         finally:
             connection.close()
@@ -153,7 +154,7 @@ async def test_pages_hear_that_checks_are_on_and_off(gateway: RunningGateway, ru
                 await sync_to_async(checker_beat)(name="checker")
             else:
                 await sync_to_async(checker_leave)(name="checker")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 row: Any = await anext(changes)
             assert row.checks_on is on
 

@@ -25,6 +25,7 @@ from livelessons.terminal_tokens import LIFETIME
 from tests.integration.gateway.conftest import RunningGateway
 from tests.integration.gateway.socketio_page import Page, payload
 from tests.integration.gateway.ssh_server import SshServer
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ async def upgraded(make_page: Callable[..., Page], login: dict[str, str]) -> Pag
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something that has no event of its own is true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -246,7 +247,7 @@ async def test_a_probe_that_is_none_is_ended(polling: Page, frames: list[str | b
     async with polling.websocket() as socket:
         for frame in frames:
             await socket.send(frame)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await socket.wait_closed()
     assert "still here" in await polling.run("echo still here")
 
@@ -300,7 +301,7 @@ async def test_a_page_that_does_not_ask_slows_the_shell_and_loses_nothing(
     expected = await count(polling, LAST_NUMBER)
     (shell,) = gateway.application.shells.shells
     held = -1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (taken := shell.bytes_taken) != held:
             held = taken
             await asyncio.sleep(0.2)
@@ -485,7 +486,7 @@ async def test_the_shell_ends_with_its_page(gateway: RunningGateway, page: Page,
     await page.leave()
     page.closed = True
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await ssh.shells[0].wait()
     assert gateway.application.socketio_terminals.sessions == []
     assert not gateway.application.shells.shells
@@ -550,7 +551,7 @@ async def test_typing_counts_as_use(page: Page, gateway: RunningGateway, running
     gateway.application.usage.forget()
     await page.type("echo I am here")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             await running.arefresh_from_db()
             if running.last_active_at > old:
@@ -697,7 +698,7 @@ async def test_input_that_nobody_reads_is_bounded_and_the_page_can_still_leave(
 
     pasting = asyncio.create_task(paste())
     held, still = -1, 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         # Endpoint and gateway run in this loop: what stands still for so long is stuck.
         while still < 10:
             await asyncio.sleep(0.05)

@@ -19,6 +19,7 @@ from livelessons.models import LiveLesson
 from livelessons.states import Desired, State
 from tests.integration.gateway.conftest import RunningGateway, Terminal
 from tests.integration.gateway.ssh_server import SshServer
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def terminal(gateway: RunningGateway, running: LiveLesson) -> AsyncIterato
 
 async def closing(socket: ClientConnection) -> tuple[int, str, list[dict[str, str]]]:
     """Read to the end; return close code, reason and the messages before it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         messages = [json.loads(frame) async for frame in frames(socket) if isinstance(frame, str)]
     assert socket.close_code is not None
     return socket.close_code, socket.close_reason or "", messages
@@ -51,7 +52,7 @@ async def frames(socket: ClientConnection) -> AsyncIterator[str | bytes]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something that has no event of its own is true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -126,7 +127,7 @@ async def test_a_slow_browser_slows_the_shell_and_loses_nothing(
     await terminal.until(b"BEGIN\n")
     (shell,) = gateway.application.shells.shells
     held = -1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         # Nobody reads the socket: what is under way fills up, and then all stands still.
         while (taken := shell.bytes_taken) != held:
             held = taken
@@ -274,7 +275,7 @@ async def test_a_shell_that_nobody_comes_back_to_ends(
 ):
     monkeypatch.setattr(shell_registry, "GRACE_SECONDS", 0.05)
     await terminal.socket.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await ssh.shells[0].wait()
     await until(lambda: not gateway.application.shells.shells)
 
@@ -343,7 +344,7 @@ async def test_typing_counts_as_use_of_livelesson_and_session(
     gateway.application.usage.forget()
     await terminal.type("echo I am here")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             await running.arefresh_from_db()
             if running.last_active_at > old:

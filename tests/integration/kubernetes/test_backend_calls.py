@@ -31,6 +31,7 @@ from scheduler.backends.kubernetes.resources import RESOURCES
 from tests.contract.descriptions import SHELL, end, endpoint, observe, start, wait_until
 from tests.fake_kubernetes import FakeCluster, Fault, defaults, kinds
 from tests.integration.kubernetes.conftest import Connect, lesson
+from tests.waiting import PATIENCE
 
 WEB = PresentationSpec(name="web", port=8080, type="http")
 SPARE_CALLS = 3
@@ -175,11 +176,11 @@ def test_a_thousand_livelessons_are_listed_in_pages(
         try:
             wait_until(lambda: len(cluster.calls.matching(verb="watch", resource="namespaces")) > 0)
             backend.destroy(refs[-1])
-            assert refs[-1].live_lesson_id in woken.get(timeout=10)
+            assert refs[-1].live_lesson_id in woken.get(timeout=PATIENCE)
         finally:
             stop.set()
             cluster.drop_connections()
-        watching.result(timeout=10)
+        watching.result(timeout=PATIENCE)
 
 
 def test_pages_that_came_too_late_are_begun_again(

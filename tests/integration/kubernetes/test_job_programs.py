@@ -30,6 +30,7 @@ from tests.unit.kubernetes.descriptions import (
     image,
     options,
 )
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="no OpenSSH client here")
 
@@ -106,7 +107,7 @@ def run(tmp_path: Path, home: str) -> Callable[[Manifest], subprocess.CompletedP
             },
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
 
     return run

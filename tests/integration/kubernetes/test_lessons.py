@@ -12,9 +12,10 @@ from tests.fake_kubernetes import FakeCluster, Fault, image_missing
 from tests.fake_kubernetes.kinds import NAMESPACES, PODS
 from tests.granted_clusters import granted_cluster
 from tests.load.bench.learners import Learner, RequestRefused
-from tests.stack import KUBERNETES, Stack, wait_until
+from tests.stack import KUBERNETES, Stack
+from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("kubernetes-stack")]
+pytestmark = pytest.mark.xdist_group("kubernetes-stack")
 
 _LESSON = """---
 name: {slug}
@@ -99,7 +100,7 @@ def learner(cluster: FakeCluster, stack: Stack) -> Iterator[Learner]:
         cluster.kubelet.clear()
         for live_lesson in learner.request("GET", "/api/v1/livelessons")["livelessons"]:
             learner.end(live_lesson["id"])
-        wait_until(lambda: not namespaces(cluster), seconds=40, what="an empty cluster")
+        wait_until(lambda: not namespaces(cluster), what="an empty cluster")
 
 
 def namespaces(cluster: FakeCluster) -> list[str]:
@@ -114,7 +115,6 @@ def state(learner: Learner, live_lesson_id: object) -> str:
 def wait_for(learner: Learner, live_lesson_id: object, wanted: str) -> None:
     wait_until(
         lambda: state(learner, live_lesson_id) == wanted,
-        seconds=40,
         what=f"{wanted}, have {learner.request('GET', f'/api/v1/livelessons/{live_lesson_id}')}",
     )
 
@@ -137,7 +137,6 @@ def test_a_lesson_lives_moves_and_leaves_nothing(cluster: FakeCluster, learner: 
     learner.request("POST", f"/api/v1/livelessons/{live_lesson}/stage", {"stage": 1})
     wait_until(
         lambda: len(cluster.calls.matching(verb="create", resource="jobs")) == 2,
-        seconds=20,
         what="the second stage's configuration",
     )
     wait_for(learner, live_lesson, "READY")
@@ -154,9 +153,7 @@ def test_a_worker_killed_in_the_middle_of_a_start_leaves_one_environment(
     cluster.faults.add(Fault(verb="create", resource="pods", delay=1))
 
     live_lesson = learner.start("pair")
-    wait_until(
-        lambda: cluster.calls.matching(verb="create", resource="pods"), seconds=20, what="a pod"
-    )
+    wait_until(lambda: cluster.calls.matching(verb="create", resource="pods"), what="a pod")
     stack.kill("worker-1", signal.SIGKILL)
     stack.start("worker-1")
 
@@ -172,7 +169,6 @@ def test_an_api_server_that_is_away_for_a_while_delays_a_start(
     live_lesson = learner.start("pair")
     wait_until(
         lambda: len([call for call in cluster.calls if call.status == 503]) > 3,
-        seconds=20,
         what="some tries",
     )
     assert state(learner, live_lesson) == "INITIALIZED"
@@ -188,7 +184,7 @@ def test_without_its_policy_nothing_runs(cluster: FakeCluster, learner: Learner)
     wait_for(learner, live_lesson, "FAILED")
 
     assert cluster.calls.matching(verb="create", resource="pods") == []
-    wait_until(lambda: not namespaces(cluster), seconds=20, what="the namespace's end")
+    wait_until(lambda: not namespaces(cluster), what="the namespace's end")
     # What the API server said is for operators.
     reason = learner.request("GET", f"/api/v1/livelessons/{live_lesson}")["reason"]
     assert reason == {"code": "rejected", "text": "This lesson cannot run here."}
@@ -229,7 +225,7 @@ def test_a_pod_that_is_taken_away_is_seen_at_once_and_replaced(
     cluster.store.remove(PODS, (first, pod["metadata"]["name"]))
 
     # The row says READY for a moment after its environment went, so wait for the next one.
-    wait_until(lambda: set(namespaces(cluster)) - {first}, seconds=30, what="another environment")
+    wait_until(lambda: set(namespaces(cluster)) - {first}, what="another environment")
     wait_for(learner, live_lesson, "READY")
     [second] = namespaces(cluster)
     assert second != first
@@ -249,5 +245,5 @@ def test_a_worker_says_what_its_cluster_lacks(stack: Stack) -> None:
     stack.start("worker-2", env={"SYRINGE_KUBERNETES_RUNTIME_CLASS": "nowhere"})
 
     log = stack.logs_folder / "worker-2.log"
-    wait_until(lambda: "RuntimeClass nowhere" in log.read_text(), seconds=20, what="a sentence")
+    wait_until(lambda: "RuntimeClass nowhere" in log.read_text(), what="a sentence")
     stack.kill("worker-2")

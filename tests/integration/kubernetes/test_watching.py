@@ -27,6 +27,7 @@ from tests.fake_kubernetes import FakeCluster, Fault, crash_loop
 from tests.fake_kubernetes.kinds import NAMESPACES, PODS
 from tests.granted_clusters import granted_cluster
 from tests.stack import ROOT
+from tests.waiting import PATIENCE
 
 QUICK = (2.0, 2.5)
 
@@ -99,7 +100,7 @@ def watching(
     finally:
         stop.set()
         cluster.drop_connections()
-        thread.join(10)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
     if woken.errors:
         raise woken.errors[0]
@@ -361,7 +362,7 @@ def command(environment_: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 
 def test_the_command_says_that_a_backend_needs_no_watcher() -> None:
     with command({"SYRINGE_BACKEND": "scheduler.backends.fake.FakeBackend"}) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 1
     assert "fake needs no watcher" in output
@@ -377,7 +378,7 @@ def test_the_command_fails_where_no_cluster_is_and_ends_by_a_signal_where_one_is
         "SYRINGE_KUBERNETES_KUBECONFIG": str(path),
     }
     with command(named) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert str(path) in output
     assert not heartbeat.exists()
@@ -387,7 +388,7 @@ def test_the_command_fails_where_no_cluster_is_and_ends_by_a_signal_where_one_is
         assert wait_until(lambda: watches(cluster) >= len(KINDS), 60)
         assert wait_until(heartbeat.exists)
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
 
 
@@ -404,7 +405,7 @@ def test_the_command_ends_when_it_cannot_note_what_it_saw(
         "SYRINGE_DATABASE_URL": "postgres://nobody:a-secret@127.0.0.1:9/none",
     }
     with command(named) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 1
     assert "The database is not available" in output

@@ -11,9 +11,9 @@ from syringe_project.launcher.data_folder import DataFolder
 from syringe_project.launcher.ports import free_port, is_free
 from syringe_project.launcher.settings import run_folder
 from tests.ordinary_user import PROJECT, ordinary_place, run_as_ordinary_user
+from tests.waiting import PATIENCE
 
-pytestmark = [pytest.mark.local_backend, pytest.mark.timeout(240)]
-LIMIT_SECONDS = 200
+pytestmark = pytest.mark.local_backend
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def place(monkeypatch):
 def run(place, *arguments):
     """Run this interpreter as an ordinary user, whoever runs the tests."""
     if os.geteuid() == 0:
-        return run_as_ordinary_user(place, list(arguments), LIMIT_SECONDS)
+        return run_as_ordinary_user(place, list(arguments), 4 * PATIENCE)
     return subprocess.run(
-        [sys.executable, *arguments], cwd=PROJECT, text=True, timeout=LIMIT_SECONDS,
+        [sys.executable, *arguments], cwd=PROJECT, text=True, timeout=4 * PATIENCE,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

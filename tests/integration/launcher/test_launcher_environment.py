@@ -11,6 +11,7 @@ import pytest
 
 from syringe_project.launcher.console import Console, Refusal
 from syringe_project.launcher.python_environment import PythonEnvironment
+from tests.waiting import PATIENCE
 
 METADATA = "Metadata-Version: 2.1\nName: {}\nVersion: 1\n"
 WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -77,7 +78,7 @@ def project(tmp_path, monkeypatch):
 
 def can_import(environment, *modules):
     command = [str(environment.python), "-c", f"import {', '.join(modules)}"]
-    return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
+    return subprocess.run(command, capture_output=True, timeout=PATIENCE).returncode == 0
 
 
 def test_an_environment_from_nothing_to_up_to_date(project):
@@ -105,7 +106,7 @@ def test_an_environment_from_nothing_to_up_to_date(project):
 
     # Why the project is installed by a command of its own.
     both = [str(environment.python), "-m", "pip", "install", "-r", "requirements.txt", "-e", "."]
-    refused = subprocess.run(both, cwd=project, capture_output=True, text=True, timeout=60)
+    refused = subprocess.run(both, cwd=project, capture_output=True, text=True, timeout=PATIENCE)
     assert refused.returncode != 0
     assert "hash" in refused.stderr
 
@@ -136,7 +137,7 @@ def test_without_venv_the_sentence_names_debians_package(project, tmp_path):
         "except Refusal as refusal: print(refusal)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(project)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, str(project)], capture_output=True, text=True, timeout=PATIENCE
     )
     major, minor = sys.version_info[:2]
     assert f"sudo apt-get install python{major}.{minor}-venv" in done.stdout, done.stderr

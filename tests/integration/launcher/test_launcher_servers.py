@@ -21,7 +21,7 @@ from syringe_project.launcher.ports import free_port
 from syringe_project.launcher.postgres import EmbeddedPostgres, Identity, choose_identity
 from syringe_project.launcher.servers import ServersPlan, start_servers
 from syringe_project.launcher.supervisor import Supervisor
-from tests.stack import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[3]
 SITE_PACKAGES = Path(psycopg2.__file__).parents[1]
@@ -185,7 +185,7 @@ def test_after_kill_9_of_launcher_and_servers_the_next_start_works(console, make
         postmaster = int(lock.read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
         launcher.kill()
-        launcher.wait(10)
+        launcher.wait(PATIENCE)
     assert lock.exists()
     # The lock may name a process that has nothing to do with it: ids are reused.
     lines = lock.read_text().splitlines()
@@ -215,16 +215,16 @@ def test_a_server_that_outlived_its_launcher_is_stopped_first(console, make_plan
         service.command, env=dict(service.environment), stderr=subprocess.DEVNULL
     )
     try:
-        wait_until(lambda: service.is_ready(left.pid), seconds=20, what="PostgreSQL")
+        wait_until(lambda: service.is_ready(left.pid), what="PostgreSQL")
         with Supervisor(console) as supervisor:
             servers = start_servers(console, supervisor, plan)
-            assert left.wait(10) == 0
+            assert left.wait(PATIENCE) == 0
             with database(servers.database_url) as cursor:
                 cursor.execute("select 1")
     finally:
         if left.poll() is None:
             left.kill()
-            left.wait(10)
+            left.wait(PATIENCE)
 
 
 def test_an_interrupted_first_start_leaves_nothing_that_the_next_one_trips_over(console, make_plan):

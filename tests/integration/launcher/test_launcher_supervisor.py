@@ -12,7 +12,7 @@ import pytest
 
 from syringe_project.launcher.console import Console, Refusal
 from syringe_project.launcher.supervisor import Service, StopAsked, Supervisor
-from tests.stack import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[3]
 # Newer Pythons warn about any fork beside threads, and pytest-xdist has one.
@@ -83,7 +83,7 @@ def test_a_service_that_ends_is_started_again_within_two_seconds(make_service, s
             [sys.executable, "-c", kill_and_stop], cwd=tmp_path, stdout=subprocess.PIPE, text=True
         )
         assert supervisor.run_once(driver) == 0
-        seconds, _ = driver.communicate(timeout=10)
+        seconds, _ = driver.communicate(timeout=PATIENCE)
 
     assert float(seconds) < 2
     assert "service ended (killed by SIGKILL)" in stream.getvalue()
@@ -152,7 +152,7 @@ def test_children_of_a_killed_service_do_not_stay_beside_its_next_one(
         os.kill(first, signal.SIGKILL)
         waiting = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3)"])
         supervisor.run_once(waiting)
-        wait_until(lambda: not is_alive(child), seconds=5, what="the end of the child")
+        wait_until(lambda: not is_alive(child), what="the end of the child")
 
 
 def test_ctrl_c_while_something_starts_stops_it(make_service, stream, tmp_path):
@@ -181,12 +181,10 @@ with Supervisor(Console()) as supervisor:
 """
     supervisor = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
     try:
-        wait_until(lambda: len(children_of(supervisor.pid)) == 2, seconds=20, what="both services")
+        wait_until(lambda: len(children_of(supervisor.pid)) == 2, what="both services")
         children = children_of(supervisor.pid)
     finally:
         supervisor.kill()
-        supervisor.wait(10)
+        supervisor.wait(PATIENCE)
 
-    wait_until(
-        lambda: not any(is_alive(pid) for pid in children), seconds=5, what="the services' end"
-    )
+    wait_until(lambda: not any(is_alive(pid) for pid in children), what="the services' end")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from syringe_project.launcher.ports import is_free
-from tests.stack import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[3]
 REPORT = """
@@ -45,7 +45,7 @@ def test_a_command_gets_servers_of_its_own_twice_in_a_row_and_nothing_stays():
         launcher = start(
             f"{REPORT}\nsys.exit(7)", SYRINGE_TIER="imaginary", DJANGO_SETTINGS_MODULE="x"
         )
-        output, _ = launcher.communicate(timeout=60)
+        output, _ = launcher.communicate(timeout=PATIENCE)
         settings = json.loads(output.splitlines()[-1])
 
         assert launcher.returncode == 7
@@ -59,7 +59,7 @@ def test_a_command_gets_servers_of_its_own_twice_in_a_row_and_nothing_stays():
 def test_servers_that_are_named_are_used():
     named = {name: os.environ[name] for name in ("SYRINGE_DATABASE_URL", "SYRINGE_REDIS_URL")}
     launcher = start(REPORT, **named)
-    output, _ = launcher.communicate(timeout=60)
+    output, _ = launcher.communicate(timeout=PATIENCE)
 
     settings = json.loads(output.splitlines()[-1])
     assert {name: settings[name] for name in named} == named
@@ -75,12 +75,10 @@ def test_being_stopped_stops_the_command_and_the_servers(number, tmp_path):
     )
     launcher = start(code)
     with launcher.stdout:
-        wait_until(
-            lambda: mark.exists() and mark.read_text().endswith("}"), seconds=60, what="the command"
-        )
+        wait_until(lambda: mark.exists() and mark.read_text().endswith("}"), what="the command")
         settings = json.loads(mark.read_text())
         launcher.send_signal(number)
-        launcher.wait(30)
+        launcher.wait(PATIENCE)
 
     assert not Path(f"/proc/{settings['PID']}").exists()
     assert all(is_free(port) for port in ports_of(settings))

@@ -17,13 +17,12 @@ import pytest
 
 from syringe_project.launcher.data_folder import DataFolder
 from syringe_project.launcher.ports import free_port
-from tests.stack import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[3]
 LOCAL = "scheduler.backends.local.LocalBackend"
 FAKE = "scheduler.backends.fake.FakeBackend"
 NOWHERE = "tests.integration.launcher.backends.NowhereBackend"
-REFUSAL_SECONDS = 60
 
 
 def users_environment():
@@ -70,12 +69,12 @@ def up(tmp_path, data):
     for launcher in started:
         if launcher.poll() is None:
             launcher.terminate()
-            launcher.wait(60)
+            launcher.wait(PATIENCE)
 
 
 def refusal(launcher, output):
     """Return the last line of a launcher that gives up."""
-    assert launcher.wait(REFUSAL_SECONDS) == 1, output.read_text()
+    assert launcher.wait(PATIENCE) == 1, output.read_text()
     return output.read_text().strip().splitlines()[-1]
 
 
@@ -84,7 +83,7 @@ def wait_for_greeting(launcher, output):
         assert launcher.poll() is None, output.read_text()
         return "stop        Ctrl-C" in output.read_text()
 
-    wait_until(greeted, seconds=90, what="the greeting of make up")
+    wait_until(greeted, seconds=2 * PATIENCE, what="the greeting of make up")
     return output.read_text()
 
 
@@ -127,7 +126,7 @@ def users_of(folder, name):
 
 def log_in(address, password):
     """Say whether the operator gets into the admin with this password."""
-    with httpx.Client(base_url=address, follow_redirects=True, timeout=10) as client:
+    with httpx.Client(base_url=address, follow_redirects=True, timeout=PATIENCE) as client:
         page = client.get("/admin/login/")
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
         answer = client.post(
@@ -152,7 +151,7 @@ def managed(data, *arguments):
         env={**others, "SYRINGE_ENV_FILE": str(data / "environment")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -181,7 +180,7 @@ def check_that_killed_processes_come_back(launcher, address):
     def all_are_back():
         return all(pid_of(launcher, *words) not in (None, pid) for words, pid in killed.items())
 
-    wait_until(all_are_back, seconds=5, what="the processes that were killed")
+    wait_until(all_are_back, what="the processes that were killed")
 
     def answers():
         try:
@@ -189,13 +188,13 @@ def check_that_killed_processes_come_back(launcher, address):
         except httpx.TransportError:
             return False
 
-    wait_until(answers, seconds=30, what="an answer after everything was killed")
+    wait_until(answers, what="an answer after everything was killed")
 
 
 def check_that_the_demo_visits_what_runs(data):
     demo = subprocess.run(
         [sys.executable, "syringe_project/launcher", "demo", "--data", str(data)],
-        cwd=ROOT, env=users_environment(), capture_output=True, text=True, timeout=100,
+        cwd=ROOT, env=users_environment(), capture_output=True, text=True, timeout=2 * PATIENCE,
     )  # fmt: skip
     assert demo.returncode == 0, demo.stdout + demo.stderr
     found, *visit = demo.stdout.splitlines()
@@ -206,7 +205,7 @@ def check_that_the_demo_visits_what_runs(data):
 
 def start_lesson(address):
     """Start a lesson and return its path and the headers that show whose it is."""
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with httpx.Client(base_url=address, timeout=PATIENCE) as client:
         listed = client.get("/api/v1/lessons").json()["lessons"]
         assert len(listed) >= 3
         secret = client.post("/api/v1/sessions").json()["secret"]
@@ -218,8 +217,7 @@ def start_lesson(address):
 
 def wait_until_ready(lesson, headers):
     wait_until(
-        lambda: httpx.get(lesson, headers=headers, timeout=10).json()["state"] == "READY",
-        seconds=60,
+        lambda: httpx.get(lesson, headers=headers, timeout=PATIENCE).json()["state"] == "READY",
         what="the lesson",
     )
 
@@ -247,14 +245,13 @@ def clean_up_after_kill(data):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     shutil.rmtree(DataFolder(data).settings()["SYRINGE_RUN_FOLDER"])
 
 
 @pytest.mark.local_backend
-@pytest.mark.timeout(300)
 def test_a_whole_life(up, data, tmp_path):
     port = free_port()
     address = f"http://localhost:{port}"
@@ -281,7 +278,7 @@ def test_a_whole_life(up, data, tmp_path):
     processes = descendants(launcher.pid)
     assert len(processes) >= 7
     launcher.terminate()
-    assert launcher.wait(60) == 0, output.read_text()
+    assert launcher.wait(PATIENCE) == 0, output.read_text()
     assert [pid for pid in (*processes, *sandbox) if alive(pid)] == []
     assert not run_folder.exists()
     assert f"Stopped; the data stays in {data}" in output.read_text()
@@ -290,14 +287,13 @@ def test_a_whole_life(up, data, tmp_path):
     text = wait_for_greeting(again, output)
     assert f"login       operator / {password}" in text
     assert DataFolder(data).settings() == settings
-    wait_until(lambda: users_of(run_folder, name), seconds=60, what="a new sandbox")
+    wait_until(lambda: users_of(run_folder, name), what="a new sandbox")
     wait_until_ready(lesson, headers)
     processes = descendants(again.pid)
     again.kill()
-    again.wait(10)
+    again.wait(PATIENCE)
     wait_until(
         lambda: not any(alive(pid) for pid in processes),
-        seconds=20,
         what="the end of what a killed launcher had started",
     )
     clean_up_after_kill(data)

@@ -28,14 +28,14 @@ from tests.stack import ROOT
 
 RESULTS = ROOT / ".bench" / "results.json"
 PARTS = (
-    Part("starts", "POST to READY without latency, one by one and at once", 90, starts.measure),
+    Part("starts", "POST to READY without latency, one by one and at once", 240, starts.measure),
     # Before the parts whose thousands of rows keep PostgreSQL busy long after them.
-    Part("sandboxes", "real sandboxes and their terminals", 90, sandboxes.measure),
+    Part("sandboxes", "real sandboxes and their terminals", 240, sandboxes.measure),
     Part("objectives", "from a deed to its page, and who goes short", 500, objectives.measure),
     Part("kubernetes", "what is added to a cluster's own time", 260, kubernetes.measure),
-    Part("growth", "the same requests with few and with many livelessons", 90, growth.measure),
+    Part("growth", "the same requests with few and with many livelessons", 240, growth.measure),
     Part("throughput", "requests a second beside a bare view", 240, throughput.measure),
-    Part("imports", "curricula into the database", 90, imports.measure),
+    Part("imports", "curricula into the database", 240, imports.measure),
     Part("crowd", "thousands of livelessons booting at once", 700, crowd.measure),
 )
 

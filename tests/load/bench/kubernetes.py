@@ -26,7 +26,8 @@ from tests.load.bench.learners import Learner
 from tests.load.bench.parts import Bench
 from tests.load.bench.results import Result
 from tests.load.bench.starts import BURST_SECONDS
-from tests.stack import KUBERNETES, ROOT, Stack, wait_until
+from tests.stack import KUBERNETES, ROOT, Stack
+from tests.waiting import wait_until
 
 _PORT = 8080
 _PLAIN, _CONFIGURED = "one-page", "configured-page"
@@ -192,7 +193,7 @@ def _cluster(bench: Bench, folder: Path) -> Iterator[Mapping[str, str]]:
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as server:
         try:
-            wait_until(kubeconfig.exists, seconds=30, what="the fake cluster")
+            wait_until(kubeconfig.exists, what="the fake cluster")
             yield {"SYRINGE_KUBERNETES_KUBECONFIG": str(kubeconfig)}
         finally:
             server.terminate()
@@ -219,7 +220,7 @@ def _curriculum(folder: Path) -> Path:
 
 def _wait_for_watcher(stack: Stack) -> None:
     log = stack.logs_folder / "watcher.log"
-    wait_until(lambda: b"Watching" in log.read_bytes(), seconds=30, what="the watcher")
+    wait_until(lambda: b"Watching" in log.read_bytes(), what="the watcher")
 
 
 def _start(stack: Stack, kubeconfig: str, slug: str, number: int, *, pause: float) -> Starts:

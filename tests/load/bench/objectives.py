@@ -20,7 +20,8 @@ from tests.load.bench.inside import inside
 from tests.load.bench.pages import deeds_done
 from tests.load.bench.parts import Bench
 from tests.load.bench.results import Result
-from tests.stack import FAKE, ROOT, Stack, wait_until
+from tests.stack import FAKE, ROOT, Stack
+from tests.waiting import wait_until
 
 _DEEDS = 3
 _DEED = "test -e made-{0} || {{ echo There is no made-{0} yet.; exit 1; }}"
@@ -149,7 +150,7 @@ def _fairness(bench: Bench) -> list[Result]:
             (homes / row["home"]).mkdir()
         bench.say(f"{number} livelessons with 3 objectives each on one checker")
         stack.start("objectives-1")
-        wait_until(lambda: any(look.attempts().values()), seconds=60, what="a first check")
+        wait_until(lambda: any(look.attempts().values()), what="a first check")
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             time.sleep(1)

@@ -1,7 +1,6 @@
 """Authors' patterns: found as Python's ``re`` does, and given up when they take too long."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -31,18 +30,18 @@ async def test_what_is_no_pattern_is_said(pattern):
 
 async def test_a_pattern_that_takes_for_ever_holds_up_nothing(monkeypatch):
     monkeypatch.setattr(patterns, "SECONDS", 2.0)
-    longest, last = 0.0, time.monotonic()
+    ticks = 0
 
     async def tick() -> None:
-        nonlocal longest, last
+        nonlocal ticks
         while True:
             await asyncio.sleep(0.01)
-            now = time.monotonic()
-            longest, last = max(longest, now - last), now
+            ticks += 1
 
     ticking = asyncio.create_task(tick())
     with pytest.raises(PatternError, match="too long"):
         await found("(a|a)*$", "a" * 4000 + "b")
     ticking.cancel()
 
-    assert longest < 1.5
+    # Hundreds, if nobody else needs the processor; held up there were none.
+    assert ticks > 5

@@ -16,6 +16,7 @@ import pytest
 
 from scheduler.backends.kubernetes.manifests.folder import FETCH
 from tests.contract.descriptions import bundle_of
+from tests.waiting import PATIENCE
 
 TOOLS = ("timeout", "wget", "sha256sum", "tar")
 FILES = {
@@ -96,7 +97,7 @@ def fetch(
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
