@@ -97,7 +97,7 @@ async def _rehearse(lesson: Lesson, running: LiveStage, stage: int) -> dict[str,
             objectives=everything,
             solution=await asyncio.to_thread(stage_solutions, lesson, stage=stage),
             # Emptied checks that never pass are waited for, and proper ones pass soon.
-            patience_seconds=3,
+            patience_seconds=10,
             notify=lambda text: None,
         )
         problems = {one.objective["slug"]: list(one.problems) for one in report.objectives}

@@ -151,8 +151,11 @@ class Stack:
             exits.callback(self._stop_all)
             for name in self.names():
                 self.start(name, wait=False)
-            for name in _ANSWERING.intersection(self.names()):
-                self._wait_for_answer(name)
+            for name in self.names():
+                if name in _ANSWERING:
+                    self._wait_for_answer(name)
+                else:
+                    self.wait_for_life(name)
             self._exits = exits.pop_all()
         return self
 
@@ -245,15 +248,30 @@ class Stack:
         if self.alive(name):
             raise StackError(f"{name} runs already")
         command = self.command(name)
+        self._sign_of_life(name).unlink(missing_ok=True)
+        own = {"SYRINGE_HEARTBEAT_FILE": str(self._sign_of_life(name))}
         with (self.logs_folder / f"{name}.log").open("ab") as log:
             popen = subprocess.Popen(
-                command, cwd=ROOT, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
+                command, cwd=ROOT, env={**self.env, **own, **(env or {})}, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._processes[name] = _Process(command, popen)
         if wait and name in _ANSWERING:
             self._wait_for_answer(name)
         return popen.pid
+
+    def _sign_of_life(self, name: str) -> Path:
+        return self.folder / f"{name}.lives"
+
+    def wait_for_life(self, name: str) -> None:
+        """Wait until a worker, beat or the watcher does its work, not only until it runs."""
+
+        def lives() -> bool:
+            if not self.alive(name):
+                raise StackError(f"{name} ended\n{self.logs()}")
+            return self._sign_of_life(name).exists()
+
+        wait_until(lives, what=f"a sign of life of {name}")
 
     def alive(self, name: str) -> bool:
         """Tell whether the process runs."""

@@ -173,6 +173,7 @@ def test_without_a_worker_nobody_waits_for_long(stack: Stack) -> None:
         done = check_lesson(stack, "shell-first-steps", "--stage", "0")
     finally:
         stack.start("worker-1")
+        stack.wait_for_life("worker-1")
 
     assert done.returncode == 1
     assert "no worker takes lessons" in done.stderr
