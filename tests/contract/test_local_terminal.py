@@ -123,14 +123,16 @@ async def test_background_programs_do_not_hold_the_session(pair: Shell) -> None:
 async def test_what_ran_in_a_terminal_ends_with_the_connection(pair: Shell) -> None:
     async with pair.connect("linux1") as connection:
         process = await connection.create_process(term_type="xterm")
-        process.stdin.write("sleep 62.5; true\n")
+        process.stdin.write("sleep 3662.5; true\n")
         await read_until(process, "62.5")
-        running = await connection.run("sleep 0.2; pgrep -f 'sleep 62[.]5'")
+        running = await connection.run(
+            "for i in $(seq 800); do pgrep -f 'sleep 3662[.]5' && exit 0; sleep 0.1; done; exit 1"
+        )
         assert running.exit_status == 0
 
     async with pair.connect("linux1") as connection:
         gone = await connection.run(
-            "for i in $(seq 100); do pgrep -f 'sleep 62[.]5' || exit 0; sleep 0.1; done; exit 1"
+            "for i in $(seq 800); do pgrep -f 'sleep 3662[.]5' || exit 0; sleep 0.1; done; exit 1"
         )
         assert gone.exit_status == 0
 
@@ -138,8 +140,11 @@ async def test_what_ran_in_a_terminal_ends_with_the_connection(pair: Shell) -> N
 async def test_orphans_are_reaped(pair: Shell) -> None:
     async with pair.connect("linux1") as connection:
         await connection.run("for i in 1 2 3 4 5; do (sleep 0.1 &) ; done; sleep 0.5")
-        zombies = await connection.run("grep -l '^State:.Z' /proc/[0-9]*/status")
-        assert zombies.stdout == ""
+        reaped = await connection.run(
+            "for i in $(seq 800); do grep -l '^State:.Z' /proc/[0-9]*/status || exit 0; sleep 0.1; "
+            "done; exit 1"
+        )
+        assert reaped.exit_status == 0, reaped.stdout
 
 
 async def test_only_the_environments_password_counts_from_outside(pair: Shell) -> None:
