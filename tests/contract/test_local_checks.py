@@ -11,6 +11,7 @@ from scheduler.backends.base import (
 )
 from tests.contract.conftest import Kind
 from tests.contract.descriptions import Shell, endpoint, environment, observe, wait_until
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.local_backend
 
@@ -53,7 +54,7 @@ def checked(text: str, *, language: str = "python") -> EnvironmentSpec:
 
 
 def check(
-    local: Kind, spec: EnvironmentSpec, *, run: int = 1, timeout_seconds: float = 20
+    local: Kind, spec: EnvironmentSpec, *, run: int = 1, timeout_seconds: float = PATIENCE
 ) -> JobObservation:
     """Have the file judge, and return what came of it."""
     (path,) = spec.lesson.hidden
@@ -71,7 +72,7 @@ def check(
     key = check_name(0, "note"), run
     assert wait_until(
         lambda: observe(local.backend, spec).jobs[key].phase not in (Phase.STARTING, Phase.RUNNING),
-        60,
+        2 * PATIENCE,
     )
     return observe(local.backend, spec).jobs[key]
 
@@ -107,21 +108,21 @@ def test_learners_do_not_get_the_file(local: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "seconds", "reason"),
     [
-        ("import nothing_of_that_name", "ModuleNotFoundError"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "signal 11"),
-        ("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", "code"),
-        ("import time; print('so far', flush=True); time.sleep(60)", "longer than 2 s"),
+        ("import nothing_of_that_name", PATIENCE, "ModuleNotFoundError"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", PATIENCE, "signal 11"),
+        ("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", PATIENCE, "code"),
+        ("import time; time.sleep(3600)", 2, "longer than 2 s"),
     ],
 )
 def test_a_check_that_does_not_work_is_told_from_one_that_fails(
-    local: Kind, text: str, reason: str
+    local: Kind, text: str, seconds: int, reason: str
 ) -> None:
     spec = checked(text)
     local.start(spec)
 
-    job = check(local, spec, timeout_seconds=2)
+    job = check(local, spec, timeout_seconds=seconds)
 
     assert (job.phase, job.broken) == (Phase.FAILED, True)
     assert reason in job.message

@@ -147,7 +147,7 @@ def test_a_failure_is_reported_with_its_output(local: Kind) -> None:
 
 
 def test_a_job_that_takes_too_long_is_ended(local: Kind, settings: Any) -> None:
-    settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS = 3
+    settings.SYRINGE_CONFIGURATION_TIMEOUT_SECONDS = 6
     spec = configured(
         "import subprocess, time; print('waiting', flush=True)\n"
         "subprocess.Popen(['sleep', '300.25'], start_new_session=True); time.sleep(300)"
@@ -157,7 +157,7 @@ def test_a_job_that_takes_too_long_is_ended(local: Kind, settings: Any) -> None:
     job = run(local, spec)
 
     assert job.phase == Phase.FAILED
-    assert "longer than 3 s" in job.message
+    assert "longer than 6 s" in job.message
     assert "waiting" in job.log_tail
 
 
@@ -198,7 +198,7 @@ def test_the_configurator_is_in_a_sandbox_too(local: Kind) -> None:
 
 
 def test_jobs_of_two_endpoints_run_at_once(local: Kind) -> None:
-    wait = "import time; print('begin', time.time()); time.sleep(1); print('end', time.time())"
+    wait = "import time; print('begin', time.time()); time.sleep(3); print('end', time.time())"
     spec = environment(
         endpoint("linux1", configuration_type="python"),
         endpoint("linux2", configuration_type="python"),
