@@ -128,4 +128,6 @@ def test_a_quick_part_measures_everything_it_promises(tmp_path: Path, name: str)
     assert results
     assert {tuple(result) for result in results} == {("name", "value", "unit", "limit", "ok")}
     assert not [result["name"] for result in results if "ran to its end" in result["name"]]
-    assert all(result["value"] >= 0 for result in results)
+    below = {result["name"] for result in results if not result["value"] >= 0}
+    # A difference, and a busy machine may make the bare client the slower one.
+    assert below <= {"more than that, for what starts cost without a cluster"}
