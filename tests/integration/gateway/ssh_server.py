@@ -56,15 +56,20 @@ class SshServer(asyncssh.SSHServer):
         self.shells.append(shell)
         try:
             async with asyncio.TaskGroup() as tasks:
+                printing = tasks.create_task(self._print(process, master))
                 typing = tasks.create_task(self._type(process, master))
-                await self._print(process, master)
+                await asyncio.wait({printing, typing}, return_when=asyncio.FIRST_COMPLETED)
+                shell_ended = printing.done()
+                printing.cancel()
                 typing.cancel()
-            process.exit(await shell.wait())
+            if shell_ended:
+                process.exit(await shell.wait())
         finally:
+            os.close(master)
+            # The end of its terminal is not enough: bash misses it between a prompt and its read.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGKILL)
             await shell.wait()
-            os.close(master)
 
     async def _print(self, process: asyncssh.SSHServerProcess[bytes], master: int) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -82,8 +87,6 @@ class SshServer(asyncssh.SSHServer):
             except asyncssh.BreakReceived:
                 continue
             if not data:
-                # The other side is gone: what reads the terminal must see its end.
-                os.killpg(self.shells[-1].pid, signal.SIGHUP)
                 return
             await _write(master, data)
 

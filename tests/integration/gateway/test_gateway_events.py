@@ -125,25 +125,32 @@ async def test_redis_away_makes_it_slower_and_nothing_else(
         assert (await stream.livelesson())["state"] == "READY"
 
 
-def _end_connections_but(kept: set[int]) -> None:
-    """Do to others what a restart of PostgreSQL does."""
+def _connected() -> list[int]:
+    """Return the backends that serve the tests' database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def _end_connections_but(kept: list[int]) -> int:
+    """Do to others what a restart of PostgreSQL does; return how many there were."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND NOT pid = ANY(%s)",
-            [list(kept)],
+            " WHERE datname = current_database() AND NOT pid = ANY(%s)",
+            [kept],
         )
+        return len(cursor.fetchall())
 
 
 async def test_a_restart_of_the_database_is_survived(
     browser: httpx.AsyncClient, make_live_lesson: Callable[..., LiveLesson]
 ):
-    mine = connections["default"].connection
     live_lesson = await sync_to_async(make_live_lesson)(state=State.BOOTING)
+    ours = await sync_to_async(_connected)()
     async with opened(browser, live_lesson) as stream:
         await stream.livelesson()
-        kept = {mine.info.backend_pid} if mine is not None else set()
-        await sync_to_async(_end_connections_but)(kept)
+        assert await sync_to_async(_end_connections_but)(ours)
         await change(live_lesson, state=State.READY)
         assert (await stream.livelesson())["state"] == "READY"
     async with opened(browser, live_lesson) as stream:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
+import psutil
 import pytest
 
 from syringe_project.launcher.data_folder import DataFolder
@@ -95,18 +96,17 @@ def alive(pid):
 
 
 def descendants(pid):
-    found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += [int(child), *descendants(int(child))]
-    return found
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
 
 
 def pid_of(launcher, *words):
     """Return the launcher's own child whose command line has the words."""
-    for child in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split():
-        line = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
-        if all(any(word in part for part in line) for word in words):
-            return int(child)
+    for child in psutil.Process(launcher.pid).children():
+        # It may end while we look.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            line = child.cmdline()
+            if all(any(word in part for part in line) for word in words):
+                return child.pid
     return None
 
 
