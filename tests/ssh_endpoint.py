@@ -56,6 +56,7 @@ class SshEndpoint:
         self.shell = "/bin/sh"
         self.connections: list[asyncssh.SSHServerConnection] = []
         self._loop: asyncio.AbstractEventLoop
+        self._commands: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._thread: threading.Thread | None = None
@@ -100,6 +101,7 @@ class SshEndpoint:
         if self._acceptor is not None:
             self._acceptor.close()
             await self._acceptor.wait_closed()
+        await asyncio.gather(*self._commands)
         serving = asyncio.all_tasks() - {asyncio.current_task()} - self._endings
         for task in serving:
             task.cancel()
@@ -107,6 +109,14 @@ class SshEndpoint:
         await asyncio.gather(*self._endings)
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        # It ends with its connection, and is not cancelled before: asyncio may wait without end
+        # for a process whose start is cancelled.
+        command = asyncio.create_task(self._run(process))
+        self._commands.add(command)
+        command.add_done_callback(self._commands.discard)
+        await asyncio.shield(command)
+
+    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         # A session of its own and no word at the end of the connection, as with OpenSSH.
         home = process.channel.get_connection().get_extra_info("home")
         shell = await asyncio.create_subprocess_exec(
