@@ -10,13 +10,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.backends import NOTEBOOKS
+from tests.browser.conftest import WAIT_MS
 from tests.curricula import write, write_curriculum
 from tests.stack import Stack
-from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
 
-WAIT_MS = 1000 * PATIENCE
 
 LESSON = """\
 name: Notes

@@ -9,13 +9,12 @@ import psycopg2
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.browser.conftest import WAIT_MS
 from tests.curricula import write, write_curriculum
 from tests.stack import FAKE, Stack
-from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack-objectives")]
 
-WAIT_MS = 1000 * PATIENCE
 expect.set_options(timeout=WAIT_MS)
 
 LESSON = """\

@@ -1,10 +1,8 @@
 """Collection as it really runs: beat sends, a worker of its own queue acts."""
 
 from tests.databases import rows
-from tests.stack import Stack
+from tests.stack import FAKE, Stack
 from tests.waiting import wait_until
-
-FAKE = "scheduler.backends.fake.FakeBackend"
 
 START = """
 import django; django.setup()

@@ -65,8 +65,8 @@ class SshServer(asyncssh.SSHServer):
             if shell_ended:
                 process.exit(await shell.wait())
         finally:
+            # A mere SIGHUP can get lost: bash does not see one between its prompt and its read.
             os.close(master)
-            # The end of its terminal is not enough: bash misses it between a prompt and its read.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGKILL)
             await shell.wait()
